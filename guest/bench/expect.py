@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Computes, apart from the C code, the values that the tables in compute.c and events.c expect."""
+import zlib
+
+MASK = (1 << 64) - 1
+
+
+def xorshift(seed, count):
+    x = seed
+    for _ in range(count):
+        x ^= x << 13 & MASK
+        x ^= x >> 7
+        x ^= x << 17 & MASK
+        yield x
+
+
+def polynomial(values, base):
+    h = 0
+    for v in values:
+        h = (h * base + v) & MASK
+    return h
+
+
+def alu():
+    x = 0x0123456789ABCDEF
+    for i in range(1 << 20):
+        x = (x * 6364136223846793005 + i) & MASK
+        x ^= x >> 29
+        x = (x + ((x << 17 | x >> 47) & MASK) - (i << 3)) & MASK
+        x ^= x << 7 & MASK
+    return x
+
+
+def sieve(size=8 << 20):
+    prime = bytearray([1]) * size
+    prime[0] = prime[1] = 0
+    for i in range(2, int(size ** 0.5) + 1):
+        if prime[i]:
+            prime[i * i::i] = bytes(len(range(i * i, size, i)))
+    return sum(prime)
+
+
+def fib(n):
+    a, b = 0, 1
+    for _ in range(n):
+        a, b = b, a + b
+    return a
+
+
+def matmul(n=256):
+    values = [x >> 32 for x in xorshift(6, 2 * n * n)]
+    rows = [values[i * n:(i + 1) * n] for i in range(n)]
+    columns = list(zip(*[values[(n + i) * n:(n + i + 1) * n] for i in range(n)]))
+    return polynomial((sum(x * y for x, y in zip(r, c)) & 0xFFFFFFFF for r in rows for c in columns), 31)
+
+
+def collatz(limit=10000):
+    steps = 0
+    for v in range(1, limit):
+        while v > 1:
+            v = 3 * v + 1 if v & 1 else v // 2
+            steps += 1
+    return steps
+
+
+def main():
+    copied = list(xorshift(7, 2))[1]
+    window = [sum(p * p for p in range(1, 65)), sum(range(1, 65))]
+    for name, value in {
+        "alu": alu(),
+        "sieve": sieve(),
+        "crc": zlib.crc32(bytes(x & 255 for x in xorshift(1, 1 << 20))),
+        "fib": fib(27),
+        "sort": polynomial(sorted(x >> 32 for x in xorshift(5, 1 << 20)), 31),
+        "matmul": matmul(),
+        "copy": copied,
+        "copy32": copied,
+        "interp": collatz(),
+        "patch": polynomial((1 + (i & 1) for i in range(1000)), 3),
+        "cr3": polynomial((window[i & 1] for i in range(1000)), 3),
+        "port": sum(i & 255 for i in range(10000)),
+    }.items():
+        print(f"{name:10} {value:#x} {value}")
+
+
+if __name__ == "__main__":
+    main()
