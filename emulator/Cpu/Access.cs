@@ -1,0 +1,184 @@
+using System.Runtime.CompilerServices;
+using Emu.Memory;
+
+namespace Emu.Cpus;
+
+/// <summary>
+/// Data accesses at linear addresses, complete: translation, permissions, page crossing, devices, store buffer. Every method returns false
+/// when the access faults, with <see cref="CpuState.Fault"/> filled in and nothing changed. The fast path in Instructions goes straight to RAM
+/// when the TLB allows it and comes here otherwise.
+/// </summary>
+public static unsafe class Access
+{
+    /// <summary>Reads 1, 2, 4 or 8 bytes.</summary>
+    public static bool Load(CpuState* s, ulong linear, int size, AccessKind kind, out ulong value)
+    {
+        value = 0;
+        if (CrossesPage(linear, size))
+            return LoadCrossing(s, linear, size, kind, out value);
+        TlbEntry* e = Translate(s, linear, size, kind & ~AccessKind.Write);
+        if (e == null)
+            return false;
+        value = Read(s, e, linear, size);
+        return true;
+    }
+
+    /// <summary>Writes 1, 2, 4 or 8 bytes; into the store buffer where there is one.</summary>
+    public static bool Store(CpuState* s, ulong linear, int size, AccessKind kind, ulong value)
+    {
+        if (CrossesPage(linear, size))
+            return StoreCrossing(s, linear, size, kind, value);
+        TlbEntry* e = Translate(s, linear, size, kind | AccessKind.Write);
+        if (e == null)
+            return false;
+        Write(s, e, linear, size, value);
+        return true;
+    }
+
+    /// <summary>Checks that a write would succeed, and changes nothing but accessed and dirty bits.</summary>
+    public static bool ProbeWrite(CpuState* s, ulong linear, int size, AccessKind kind)
+    {
+        if (Translate(s, linear, Math.Min(size, BytesInPage(linear)), kind | AccessKind.Write) == null)
+            return false;
+        return !CrossesPage(linear, size) || Translate(s, NextPage(s, linear), 1, kind | AccessKind.Write) != null;
+    }
+
+    /// <summary>Records a fault for the loop to deliver; always false, so that callers can return it.</summary>
+    public static bool Raise(CpuState* s, Vector vector, uint errorCode = 0, ulong linear = 0)
+    {
+        s->Fault = new FaultInfo { Vector = vector, ErrorCode = errorCode, LinearAddress = linear };
+        return false;
+    }
+
+    /// <summary>
+    /// The translation of an address for an access that stays inside its page; null when it faults. The entry stays valid until the next
+    /// call of a method of this class.
+    /// </summary>
+    public static TlbEntry* Translate(CpuState* s, ulong linear, int size, AccessKind kind)
+    {
+        // Implicit supervisor accesses use the supervisor's translations whatever the CPL. With SMAP they are never
+        // excused by AC (SDM, "Determination of Access Rights"), so they use the restrained set.
+        Tlb* tlb = s->Tlb;
+        if ((kind & AccessKind.Implicit) != 0)
+            tlb = s->Tlbs + ((s->Paging.Cr4 & PagingBits.Cr4Smap) != 0 ? 1 : 0);
+        TlbEntry* e = tlb->Find(linear);
+        TlbFlags need = (kind & AccessKind.Execute) != 0 ? TlbFlags.Execute : (kind & AccessKind.Write) != 0 ? TlbFlags.Write : TlbFlags.Read;
+        if (e != null && ((TlbFlags)e->PhysicalAndFlags & need) != 0)
+            return (kind & AccessKind.Write) != 0 ? AllowDirectWrite(s, e, linear) : e;
+        return Walk(s, tlb, linear, kind);
+    }
+
+    /// <summary>True for an address whose upper bits are a sign extension; always true outside 64-bit mode.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsCanonical(ulong linear) => (ulong)((long)(linear << 16) >> 16) == linear;
+
+    private static TlbEntry* Walk(CpuState* s, Tlb* tlb, ulong linear, AccessKind kind)
+    {
+        if (s->LongModeActive && !IsCanonical(linear))
+        {
+            Raise(s, (kind & AccessKind.Stack) != 0 ? Vector.StackFault : Vector.GeneralProtection);
+            return null;
+        }
+        Cpu cpu = Cpu.Of(s);
+        bool user = s->Cpl == 3 && (kind & AccessKind.Implicit) == 0;
+        bool smap = tlb == s->Tlbs + 1;
+        if (!PageWalk.TryTranslate(cpu.Memory, ref s->Paging, linear, kind, user, smap, out Translation t))
+        {
+            Raise(s, Vector.PageFault, (uint)t.Error, linear);
+            return null;
+        }
+        ulong physical = t.Physical & Page.Mask;
+        // In a machine with store buffers every access goes the slow way, so that loads see the CPU's own waiting stores.
+        byte* host = cpu.Memory.Pointer(physical);
+        TlbFlags flags = t.Flags | (host != null ? TlbFlags.Ram : 0);
+        bool direct = host != null && cpu.StoreBuffer.Capacity == 0;
+        PageFlags pageFlags = host != null ? cpu.Memory.Flags[cpu.Memory.Offset(physical) >> Page.Shift] : 0;
+        bool directWrite = direct && pageFlags == PageFlags.Dirty;
+        return tlb->Fill(linear, physical, flags, direct ? host : null, directWrite);
+    }
+
+    /// <summary>A page that was written for the first time since the last snapshot, and holds no code, may be stored to directly from now on.</summary>
+    private static TlbEntry* AllowDirectWrite(CpuState* s, TlbEntry* e, ulong linear)
+    {
+        if ((e->WriteTag & TlbEntry.SlowBit) != 0 && (e->ReadTag & TlbEntry.SlowBit) == 0)
+        {
+            Cpu cpu = Cpu.Of(s);
+            PageFlags* flags = cpu.Memory.Flags + (cpu.Memory.Offset(e->PhysicalAndFlags & Page.Mask) >> Page.Shift);
+            *flags |= PageFlags.Dirty;
+            if ((*flags & PageFlags.Code) == 0)
+                e->WriteTag = linear & Page.Mask;
+        }
+        return e;
+    }
+
+    private static ulong Read(CpuState* s, TlbEntry* e, ulong linear, int size)
+    {
+        ulong physical = (e->PhysicalAndFlags & Page.Mask) | (linear & Page.OffsetMask);
+        Cpu cpu = Cpu.Of(s);
+        if (((TlbFlags)e->PhysicalAndFlags & TlbFlags.Ram) == 0)
+        {
+            // Uncached: earlier stores first (SDM, "Strengthening or Weakening the Memory-Ordering Model").
+            cpu.StoreBuffer.DrainAll();
+            return cpu.Bus.ReadMmio(cpu.Index, physical, size);
+        }
+        return cpu.StoreBuffer.Count == 0 ? cpu.Memory.Read(physical, size) : cpu.StoreBuffer.Load(physical, size);
+    }
+
+    private static void Write(CpuState* s, TlbEntry* e, ulong linear, int size, ulong value)
+    {
+        ulong physical = (e->PhysicalAndFlags & Page.Mask) | (linear & Page.OffsetMask);
+        Cpu cpu = Cpu.Of(s);
+        if (((TlbFlags)e->PhysicalAndFlags & TlbFlags.Ram) == 0)
+        {
+            if (cpu.Profile.XapicIcrWaits)
+                cpu.StoreBuffer.DrainAll();
+            cpu.Bus.WriteMmio(cpu.Index, physical, size, value);
+            return;
+        }
+        cpu.StoreBuffer.Add(physical, size, value);
+    }
+
+    private static bool LoadCrossing(CpuState* s, ulong linear, int size, AccessKind kind, out ulong value)
+    {
+        value = 0;
+        int first = BytesInPage(linear);
+        ulong second = NextPage(s, linear);
+        // Both pages are checked before either is read: a device register must not be touched by an access that faults.
+        if (Translate(s, linear, first, kind) == null || Translate(s, second, size - first, kind) == null)
+            return false;
+        for (int i = 0; i < size; i++)
+        {
+            ulong at = i < first ? linear + (ulong)i : second + (ulong)(i - first);
+            TlbEntry* e = Translate(s, at, 1, kind);
+            value |= Read(s, e, at, 1) << (8 * i);
+        }
+        return true;
+    }
+
+    private static bool StoreCrossing(CpuState* s, ulong linear, int size, AccessKind kind, ulong value)
+    {
+        if (!ProbeWrite(s, linear, size, kind))
+            return false;
+        int first = BytesInPage(linear);
+        ulong second = NextPage(s, linear);
+        for (int i = 0; i < size; i++)
+        {
+            ulong at = i < first ? linear + (ulong)i : second + (ulong)(i - first);
+            TlbEntry* e = Translate(s, at, 1, kind | AccessKind.Write);
+            Write(s, e, at, 1, (value >> (8 * i)) & 0xFF);
+        }
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool CrossesPage(ulong linear, int size) => (linear & Page.OffsetMask) + (ulong)size > Page.Size;
+
+    private static int BytesInPage(ulong linear) => Page.Size - (int)(linear & Page.OffsetMask);
+
+    /// <summary>Start of the following page; outside 64-bit mode linear addresses wrap at 4 GiB.</summary>
+    private static ulong NextPage(CpuState* s, ulong linear)
+    {
+        ulong next = (linear & Page.Mask) + Page.Size;
+        return s->Is64Bit ? next : next & uint.MaxValue;
+    }
+}

@@ -1,0 +1,163 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Emu.Fetch;
+using Emu.Memory;
+
+namespace Emu.Cpus;
+
+/// <summary>What a CPU needs of its local APIC; the APIC itself lives above, in Interrupts.</summary>
+public interface ILocalApic
+{
+    /// <summary>True when an unmasked interrupt of sufficient priority waits (IRR against PPR), or the 8259 asserts INTR through LINT0.</summary>
+    bool HasInterrupt { get; }
+
+    /// <summary>INTA: moves the highest request from IRR to ISR and returns its vector; the spurious vector when it has gone.</summary>
+    byte AcknowledgeInterrupt();
+
+    /// <summary>CR8: bits 7:4 of TPR.</summary>
+    ulong TaskPriority { get; set; }
+
+    /// <summary>RDMSR of 0x800 to 0x8FF; false is #GP(0).</summary>
+    bool TryReadMsr(uint msr, out ulong value);
+
+    /// <summary>WRMSR to 0x800 to 0x8FF; false is #GP(0).</summary>
+    bool TryWriteMsr(uint msr, ulong value);
+
+    /// <summary>WRMSR to IA32_APIC_BASE; false is #GP(0) (illegal transition or reserved bit).</summary>
+    bool TryWriteApicBase(ulong value);
+
+    /// <summary>IA32_TSC_DEADLINE.</summary>
+    ulong TscDeadline { get; set; }
+
+    /// <summary>Called by INIT and reset.</summary>
+    void Reset(bool init);
+}
+
+/// <summary>Where a CPU learns the time: retired instructions of the whole machine (one per nanosecond).</summary>
+public interface IClock
+{
+    /// <summary>Instructions retired by all CPUs up to now, the one that asks included.</summary>
+    ulong Now(CpuIndex cpu);
+}
+
+/// <summary>Events that the interrupt fabric posts to a CPU. The CPU looks at them between two instructions.</summary>
+[Flags]
+public enum Mail
+{
+    None = 0,
+    Init = 1,
+    Sipi = 2,
+    Nmi = 4,
+
+    /// <summary>SMI and ExtINT messages are reported, not modelled.</summary>
+    Smi = 8,
+}
+
+/// <summary>
+/// A logical CPU: its state, and what it is wired to. The state is native and blittable (<see cref="State"/>), this object is for
+/// slow paths.
+/// </summary>
+public sealed unsafe class Cpu : IDisposable
+{
+    private GCHandle _handle;
+
+    /// <summary>Makes a CPU in its power-up state; <see cref="Apic"/> and <see cref="Clock"/> are wired by the machine.</summary>
+    public Cpu(CpuIndex index, CpuModel model, PhysicalMemory memory, Bus bus, FetchProfile profile, int storeBufferCapacity)
+    {
+        Index = index;
+        Model = model;
+        Memory = memory;
+        Bus = bus;
+        Profile = profile;
+        StoreBuffer = new StoreBuffer(memory, storeBufferCapacity);
+        State = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
+        NativeMemory.Clear(State, (nuint)sizeof(CpuState));
+        Tlb* tlbs = (Tlb*)NativeMemory.AlignedAlloc((nuint)(3 * sizeof(Tlb)), 64);
+        for (int i = 0; i < 3; i++)
+            tlbs[i].Initialise();
+        State->Tlbs = tlbs;
+        State->Tlb = tlbs;
+        State->Index = index.Value;
+        _handle = GCHandle.Alloc(this);
+        State->Handle = GCHandle.ToIntPtr(_handle);
+        Reset.PowerUp(this);
+    }
+
+    public CpuIndex Index { get; }
+    public CpuModel Model { get; }
+    public PhysicalMemory Memory { get; }
+    public Bus Bus { get; }
+    public FetchProfile Profile { get; }
+    public StoreBuffer StoreBuffer { get; }
+    public CpuState* State { get; }
+
+    /// <summary>The local APIC.</summary>
+    public ILocalApic Apic { get; set; } = null!;
+
+    public IClock Clock { get; set; } = null!;
+
+    /// <summary>Undelivered events from the fabric.</summary>
+    public Mail Mailbox { get; private set; }
+
+    /// <summary>Vector of the last start-up IPI: execution starts at vector × 0x1000.</summary>
+    public byte SipiVector { get; private set; }
+
+    /// <summary>What was asked for that we lack; set with <see cref="ExitReason.Unsupported"/>.</summary>
+    public string? StopMessage { get; set; }
+
+    /// <summary>Called by every event that serialises: empties the prefetch queue. The store buffer is drained by <see cref="Serialise"/> itself.</summary>
+    public Action? OnSerialise { get; set; }
+
+    /// <summary>Called when translations were dropped: decoded code that relied on them must be looked up anew.</summary>
+    public Action? OnTranslationChange { get; set; }
+
+    /// <summary>The managed CPU of a state.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Cpu Of(CpuState* state) => Unsafe.As<Cpu>(GCHandle.FromIntPtr(state->Handle).Target!);
+
+    /// <summary>Posts an event and makes the CPU look.</summary>
+    public void Post(Mail mail, byte sipiVector = 0)
+    {
+        Mailbox |= mail;
+        if ((mail & Mail.Sipi) != 0)
+            SipiVector = sipiVector;
+        RequestExit();
+    }
+
+    /// <summary>Takes an event out of the mailbox; false when it is not there.</summary>
+    public bool Take(Mail mail)
+    {
+        if ((Mailbox & mail) == 0)
+            return false;
+        Mailbox &= ~mail;
+        return true;
+    }
+
+    /// <summary>Makes the running chain return after the present instruction, so that events are looked at.</summary>
+    public void RequestExit() => State->ExitRequested = 1;
+
+    /// <summary>
+    /// A serialising event (SDM, "Serializing Instructions"): all earlier stores reach memory and prefetched code is discarded.
+    /// </summary>
+    public void Serialise()
+    {
+        StoreBuffer.DrainAll();
+        OnSerialise?.Invoke();
+    }
+
+    /// <summary>Restores the mailbox of a snapshot.</summary>
+    public void SetMailbox(Mail mailbox, byte sipiVector)
+    {
+        Mailbox = mailbox;
+        SipiVector = sipiVector;
+    }
+
+    public void Dispose()
+    {
+        if (!_handle.IsAllocated)
+            return;
+        _handle.Free();
+        NativeMemory.AlignedFree(State->Tlbs);
+        NativeMemory.AlignedFree(State);
+    }
+}

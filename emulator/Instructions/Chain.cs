@@ -1,0 +1,91 @@
+using System.Runtime.CompilerServices;
+using Emu.Cpus;
+
+namespace Emu.Instructions;
+
+/// <summary>How one operation passes on to the next, and how it leaves the chain.</summary>
+public static unsafe class Chain
+{
+    /// <summary>
+    /// The next operation of the block. In an optimised build this is a tail jump; a Debug build returns the operation to the loop instead, or
+    /// the stack would overflow.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* Next(CpuState* s, Op* op)
+    {
+#if DEBUG
+        return op + 1;
+#else
+        return op[1].Handler(s, op + 1);
+#endif
+    }
+
+    /// <summary>Enters a linked block, or returns to the loop when the budget does not cover it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* Enter(CpuState* s, Block* block)
+    {
+        s->Budget -= block->InstructionCount;
+        if (s->Budget < 0)
+            return OutOfBudget(s, block);
+        Op* op = Block.Ops(block);
+#if DEBUG
+        return op;
+#else
+        return op->Handler(s, op);
+#endif
+    }
+
+    /// <summary>Leaves before the instruction: the fault recorded in the state is to be delivered, and nothing of it was committed.</summary>
+    public static Op* Fault(CpuState* s, Op* op)
+    {
+        s->Exit = ExitReason.Fault;
+        return LeaveBefore(s, op);
+    }
+
+    /// <summary>Leaves with this exception.</summary>
+    public static Op* Fault(CpuState* s, Op* op, Vector vector, uint errorCode = 0)
+    {
+        Access.Raise(s, vector, errorCode);
+        return Fault(s, op);
+    }
+
+    /// <summary>Leaves before the instruction: RIP is its own, and neither it nor those behind it count as retired.</summary>
+    public static Op* LeaveBefore(CpuState* s, Op* op)
+    {
+        Block* block = Op.BlockOf(op);
+        s->Rip = block->Rip + op->RipOffset;
+        s->Budget += block->InstructionCount - op->InstructionsBefore;
+        return null;
+    }
+
+    /// <summary>Leaves after the instruction: RIP is the next one's.</summary>
+    public static Op* LeaveAfter(CpuState* s, Op* op)
+    {
+        s->Rip = Op.NextRipOf(op);
+        return LeaveAt(s, op);
+    }
+
+    /// <summary>Leaves after the instruction, with RIP already set by it (far transfers, IRET).</summary>
+    public static Op* LeaveAt(CpuState* s, Op* op)
+    {
+        s->Budget += Op.BlockOf(op)->InstructionCount - op->InstructionsBefore - op->InstructionCount;
+        return null;
+    }
+
+    /// <summary>Last in every block that does not end in a branch: goes on at the next RIP.</summary>
+    public static Op* EndOfBlock(CpuState* s, Op* op)
+    {
+        if (op->Taken != null && s->ExitRequested == 0)
+            return Enter(s, op->Taken);
+        s->Rip = op->Immediate;
+        s->LinkSource = op;
+        return null;
+    }
+
+    private static Op* OutOfBudget(CpuState* s, Block* block)
+    {
+        s->Budget += block->InstructionCount;
+        s->Rip = block->Rip;
+        return null;
+    }
+}

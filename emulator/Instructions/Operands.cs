@@ -1,0 +1,287 @@
+using System.Runtime.CompilerServices;
+using Emu.Cpus;
+using Emu.Memory;
+
+namespace Emu.Instructions;
+
+/// <summary>An operand width. Values travel as zero-extended ulong.</summary>
+public interface IWidth
+{
+    static abstract int Bits { get; }
+}
+
+public readonly struct W8 : IWidth
+{
+    public static int Bits => 8;
+}
+
+public readonly struct W16 : IWidth
+{
+    public static int Bits => 16;
+}
+
+public readonly struct W32 : IWidth
+{
+    public static int Bits => 32;
+}
+
+public readonly struct W64 : IWidth
+{
+    public static int Bits => 64;
+}
+
+/// <summary>Arithmetic helpers that fold to nothing for a given width.</summary>
+public static unsafe class Width
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int Bytes<W>() where W : struct, IWidth => W.Bits / 8;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Truncate<W>(ulong v) where W : struct, IWidth => W.Bits switch
+    {
+        8 => (byte)v,
+        16 => (ushort)v,
+        32 => (uint)v,
+        _ => v,
+    };
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static long SignExtend<W>(ulong v) where W : struct, IWidth => W.Bits switch
+    {
+        8 => (sbyte)v,
+        16 => (short)v,
+        32 => (int)v,
+        _ => (long)v,
+    };
+
+    /// <summary>Reads the register at a byte offset in the state.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Read<W>(CpuState* s, byte offset) where W : struct, IWidth => ReadAt<W>((byte*)s + offset);
+
+    /// <summary>Writes a register; a 32-bit write clears the upper half, 8- and 16-bit writes keep the rest.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Write<W>(CpuState* s, byte offset, ulong v) where W : struct, IWidth
+    {
+        if (W.Bits == 32)
+            *(ulong*)((byte*)s + offset) = (uint)v;
+        else
+            WriteAt<W>((byte*)s + offset, v);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong ReadAt<W>(byte* p) where W : struct, IWidth => W.Bits switch
+    {
+        8 => *p,
+        16 => *(ushort*)p,
+        32 => *(uint*)p,
+        _ => *(ulong*)p,
+    };
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void WriteAt<W>(byte* p, ulong v) where W : struct, IWidth
+    {
+        if (W.Bits == 8)
+            *p = (byte)v;
+        else if (W.Bits == 16)
+            *(ushort*)p = (ushort)v;
+        else if (W.Bits == 32)
+            *(uint*)p = (uint)v;
+        else
+            *(ulong*)p = v;
+    }
+}
+
+/// <summary>How the effective address of a fast memory operand is formed. All are flat: no limit to check.</summary>
+public interface IAddressForm
+{
+    static abstract unsafe ulong Linear(CpuState* s, Op* op);
+
+    /// <summary>Moves the stack pointer of a stack operation that used this form.</summary>
+    static abstract unsafe void MoveStackPointer(CpuState* s, int by);
+}
+
+/// <summary>64-bit: [base + displacement], also RIP-relative and absolute.</summary>
+public readonly unsafe struct BaseForm : IAddressForm
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Linear(CpuState* s, Op* op) => *(ulong*)((byte*)s + op->Base) + (ulong)op->Displacement;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void MoveStackPointer(CpuState* s, int by) => s->Registers[4] += (ulong)(long)by;
+}
+
+/// <summary>64-bit: [base + index * scale + displacement].</summary>
+public readonly unsafe struct IndexForm : IAddressForm
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Linear(CpuState* s, Op* op) =>
+        *(ulong*)((byte*)s + op->Base) + (*(ulong*)((byte*)s + op->Index) << op->Scale) + (ulong)op->Displacement;
+
+    public static void MoveStackPointer(CpuState* s, int by) => s->Registers[4] += (ulong)(long)by;
+}
+
+/// <summary>64-bit with an FS or GS base.</summary>
+public readonly unsafe struct SegmentForm : IAddressForm
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Linear(CpuState* s, Op* op) => IndexForm.Linear(s, op) + (&s->Es)[op->Segment].Base;
+
+    public static void MoveStackPointer(CpuState* s, int by) => s->Registers[4] += (ulong)(long)by;
+}
+
+/// <summary>32-bit address size in a flat segment.</summary>
+public readonly unsafe struct Flat32Form : IAddressForm
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Linear(CpuState* s, Op* op) => (uint)IndexForm.Linear(s, op);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void MoveStackPointer(CpuState* s, int by) => s->Registers[4] = (uint)s->Registers[4] + (uint)by & uint.MaxValue;
+}
+
+/// <summary>
+/// How an operation reaches memory. <see cref="Fast{T}"/> probes the TLB and goes straight to RAM; <see cref="Full"/> does everything else:
+/// walks, faults, devices, page crossing, store buffers, segment limits. An instruction is written once over this interface, so that the
+/// modelled machine (always Full) cannot drift from the fast one.
+/// </summary>
+public unsafe interface IMemory
+{
+    /// <summary>Reads the memory operand; false when this kind of access cannot.</summary>
+    static abstract bool Load<W>(CpuState* s, Op* op, out ulong value) where W : struct, IWidth;
+
+    /// <summary>Writes the memory operand.</summary>
+    static abstract bool Store<W>(CpuState* s, Op* op, ulong value) where W : struct, IWidth;
+
+    /// <summary>Reads the operand of a read-modify-write after making sure that it can be written; <paramref name="place"/> goes to <see cref="Update{W}"/>.</summary>
+    static abstract bool LoadForUpdate<W>(CpuState* s, Op* op, out ulong value, out nuint place) where W : struct, IWidth;
+
+    /// <summary>Writes the operand found by <see cref="LoadForUpdate{W}"/>; cannot fail.</summary>
+    static abstract void Update<W>(CpuState* s, Op* op, nuint place, ulong value) where W : struct, IWidth;
+
+    /// <summary>Moves the stack pointer by the width of the stack in force.</summary>
+    static abstract void MoveStackPointer(CpuState* s, int by);
+
+    /// <summary>What to return when an access failed: Fast runs the Full handler, Full leaves with the fault.</summary>
+    static abstract Op* Failed(CpuState* s, Op* op);
+
+    /// <summary>Goes on with the next operation; Full first looks whether somebody asked the chain to return.</summary>
+    static abstract Op* Next(CpuState* s, Op* op);
+}
+
+/// <summary>Straight to RAM where the TLB says so. Frameless: no call but in tail position.</summary>
+public readonly unsafe struct Fast<TForm> : IMemory where TForm : struct, IAddressForm
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Load<W>(CpuState* s, Op* op, out ulong value) where W : struct, IWidth
+    {
+        ulong linear = TForm.Linear(s, op);
+        TlbEntry* e = s->Tlb->Entries + Tlb.IndexOf(linear);
+        if (((linear + (ulong)(W.Bits / 8 - 1)) & Page.Mask) != e->ReadTag)
+        {
+            value = 0;
+            return false;
+        }
+        value = Width.ReadAt<W>((byte*)((nint)linear + e->Addend));
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Store<W>(CpuState* s, Op* op, ulong value) where W : struct, IWidth
+    {
+        ulong linear = TForm.Linear(s, op);
+        TlbEntry* e = s->Tlb->Entries + Tlb.IndexOf(linear);
+        if (((linear + (ulong)(W.Bits / 8 - 1)) & Page.Mask) != e->WriteTag)
+            return false;
+        Width.WriteAt<W>((byte*)((nint)linear + e->Addend), value);
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool LoadForUpdate<W>(CpuState* s, Op* op, out ulong value, out nuint place) where W : struct, IWidth
+    {
+        ulong linear = TForm.Linear(s, op);
+        TlbEntry* e = s->Tlb->Entries + Tlb.IndexOf(linear);
+        if (((linear + (ulong)(W.Bits / 8 - 1)) & Page.Mask) != e->WriteTag)
+        {
+            value = 0;
+            place = 0;
+            return false;
+        }
+        place = (nuint)((nint)linear + e->Addend);
+        value = Width.ReadAt<W>((byte*)place);
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Update<W>(CpuState* s, Op* op, nuint place, ulong value) where W : struct, IWidth =>
+        Width.WriteAt<W>((byte*)place, value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void MoveStackPointer(CpuState* s, int by) => TForm.MoveStackPointer(s, by);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* Failed(CpuState* s, Op* op) => op->Full(s, op);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* Next(CpuState* s, Op* op) => Chain.Next(s, op);
+}
+
+/// <summary>The complete access, in any mode. LOCK prefixes drain the store buffer before and after (x86-TSO: a locked instruction is one event).</summary>
+public readonly unsafe struct Full : IMemory
+{
+    public static bool Load<W>(CpuState* s, Op* op, out ulong value) where W : struct, IWidth
+    {
+        value = 0;
+        return Linear(s, op, W.Bits / 8, AccessKind.Read, out ulong linear) && Access.Load(s, linear, W.Bits / 8, Kind(op), out value);
+    }
+
+    public static bool Store<W>(CpuState* s, Op* op, ulong value) where W : struct, IWidth =>
+        Linear(s, op, W.Bits / 8, AccessKind.Write, out ulong linear) && Access.Store(s, linear, W.Bits / 8, Kind(op), value);
+
+    public static bool LoadForUpdate<W>(CpuState* s, Op* op, out ulong value, out nuint place) where W : struct, IWidth
+    {
+        value = 0;
+        place = 0;
+        if (!Linear(s, op, W.Bits / 8, AccessKind.Write, out ulong linear))
+            return false;
+        if (!Access.ProbeWrite(s, linear, W.Bits / 8, Kind(op)))
+            return false;
+        if ((op->Prefix & OpPrefix.Lock) != 0)
+            Cpu.Of(s).StoreBuffer.DrainAll();
+        place = (nuint)linear;
+        return Access.Load(s, linear, W.Bits / 8, Kind(op), out value);
+    }
+
+    public static void Update<W>(CpuState* s, Op* op, nuint place, ulong value) where W : struct, IWidth
+    {
+        _ = Access.Store(s, place, W.Bits / 8, Kind(op), value);
+        if ((op->Prefix & OpPrefix.Lock) != 0)
+            Cpu.Of(s).StoreBuffer.DrainAll();
+    }
+
+    public static void MoveStackPointer(CpuState* s, int by) => Stack.Move(s, by);
+
+    public static Op* Failed(CpuState* s, Op* op) => Chain.Fault(s, op);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* Next(CpuState* s, Op* op) => s->ExitRequested != 0 ? Chain.LeaveAfter(s, op) : Chain.Next(s, op);
+
+    /// <summary>Linear address of the operation's memory operand, segment checks included; false with the fault recorded.</summary>
+    public static bool Linear(CpuState* s, Op* op, int size, AccessKind kind, out ulong linear) =>
+        Segmentation.TryLinear(s, (SegmentIndex)op->Segment, Offset(s, op), size, kind, out linear);
+
+    /// <summary>Effective address of the operation's memory operand: an offset in its segment.</summary>
+    public static ulong Offset(CpuState* s, Op* op)
+    {
+        ulong offset = IndexForm.Linear(s, op);
+        return op->AddressSize switch
+        {
+            2 => (ushort)offset,
+            4 => (uint)offset,
+            _ => offset,
+        };
+    }
+
+    /// <summary>Circumstances of the access: through SS a non-canonical address is #SS.</summary>
+    public static AccessKind Kind(Op* op) => op->Segment == (byte)SegmentIndex.Ss ? AccessKind.Stack : AccessKind.Read;
+}

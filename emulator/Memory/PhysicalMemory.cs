@@ -1,0 +1,230 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Emu.Memory;
+
+/// <summary>What RAM knows of each of its 4 KiB pages.</summary>
+[Flags]
+public enum PageFlags : byte
+{
+    None = 0,
+
+    /// <summary>Written since the last snapshot. Only such a page may be stored to without going through <see cref="PhysicalMemory"/>.</summary>
+    Dirty = 1,
+
+    /// <summary>Holds bytes that were decoded or prefetched: every store is shown to <see cref="ICodeObserver"/>.</summary>
+    Code = 2,
+}
+
+/// <summary>Told of stores to pages that hold code.</summary>
+public interface ICodeObserver
+{
+    /// <summary>Called before <paramref name="length"/> bytes at <paramref name="address"/> (within one page) change.</summary>
+    void BeforeCodeWrite(ulong address, int length);
+
+    /// <summary>Called after they changed.</summary>
+    void AfterCodeWrite(ulong address, int length);
+}
+
+/// <summary>
+/// Guest RAM: one native block, seen at 0 up to <see cref="LowLimit"/> and, for the rest, from 4 GiB.
+/// This is one of the rooms with unsafe code: <see cref="Pointer"/> is the only way to a host address, and it checks.
+/// </summary>
+public sealed unsafe class PhysicalMemory : IDisposable
+{
+    /// <summary>RAM below 4 GiB ends here; devices and firmware live above it.</summary>
+    public const ulong LowLimit = 0xC000_0000;
+
+    /// <summary>Where RAM beyond <see cref="LowLimit"/> goes on.</summary>
+    public const ulong HighBase = 0x1_0000_0000;
+
+    private readonly void* _allocation;
+    private readonly byte* _ram;
+    private readonly PageFlags* _flags;
+    private ICodeObserver[] _observers = [];
+
+    /// <param name="size">Bytes of RAM, a multiple of 4096, at least 1 MiB.</param>
+    public PhysicalMemory(ulong size)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(size, 1UL << 20);
+        if (size % Page.Size != 0)
+            throw new ArgumentException("RAM size must be a multiple of 4096 bytes", nameof(size));
+        Size = size;
+        LowSize = Math.Min(size, LowLimit);
+        // AllocZeroed leaves the pages of a large block untouched, so that RAM which the guest never uses costs nothing.
+        _allocation = NativeMemory.AllocZeroed((nuint)(size + Page.Size));
+        _ram = (byte*)(((nuint)_allocation + Page.Size - 1) & ~(nuint)(Page.Size - 1));
+        _flags = (PageFlags*)NativeMemory.AllocZeroed((nuint)(size >> Page.Shift));
+    }
+
+    ~PhysicalMemory() => Free();
+
+    /// <summary>Bytes of RAM.</summary>
+    public ulong Size { get; }
+
+    /// <summary>Bytes of RAM below 4 GiB, from address 0.</summary>
+    public ulong LowSize { get; }
+
+    /// <summary>Number of 4 KiB pages.</summary>
+    public int PageCount => (int)(Size >> Page.Shift);
+
+    /// <summary>Host address of the first byte; byte i of RAM (not: of the physical address space) is at Base + i.</summary>
+    public byte* Base => _ram;
+
+    /// <summary>One flag byte per page of RAM.</summary>
+    public PageFlags* Flags => _flags;
+
+    /// <summary>Adds one who is told of stores to code pages.</summary>
+    public void Observe(ICodeObserver observer) => _observers = [.. _observers, observer];
+
+    /// <summary>Offset in RAM of a physical address, or ulong.MaxValue when no RAM is there.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public ulong Offset(ulong address)
+    {
+        if (address < LowSize)
+            return address;
+        ulong high = address - HighBase + LowLimit;
+        return address >= HighBase && high < Size ? high : ulong.MaxValue;
+    }
+
+    /// <summary>Physical address of an offset in RAM: the inverse of <see cref="Offset"/>.</summary>
+    public static ulong AddressOf(ulong offset) => offset < LowLimit ? offset : offset - LowLimit + HighBase;
+
+    /// <summary>True where all of [address, address + length) is RAM and contiguous.</summary>
+    public bool Contains(ulong address, ulong length)
+    {
+        ulong first = Offset(address);
+        if (first == ulong.MaxValue || length == 0)
+            return false;
+        ulong end = address < LowLimit ? LowSize : Size;
+        return length <= end - first;
+    }
+
+    /// <summary>Host address of a byte of RAM, or null where there is none. Valid up to the end of its 4 KiB page.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public byte* Pointer(ulong address)
+    {
+        ulong offset = Offset(address);
+        return offset == ulong.MaxValue ? null : _ram + offset;
+    }
+
+    /// <summary>Reads 1 to 8 bytes inside one page, little endian. The caller has checked that it is RAM.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public ulong Read(ulong address, int size)
+    {
+        byte* p = Pointer(address);
+        return size switch
+        {
+            1 => *p,
+            2 => *(ushort*)p,
+            4 => *(uint*)p,
+            8 => *(ulong*)p,
+            _ => ReadBytes(p, size),
+        };
+    }
+
+    /// <summary>Writes 1 to 8 bytes inside one page, little endian, and tells whoever watches the page. The caller has checked that it is RAM.</summary>
+    public void Write(ulong address, int size, ulong value)
+    {
+        ulong offset = Offset(address);
+        PageFlags flags = _flags[offset >> Page.Shift];
+        if ((flags & PageFlags.Code) != 0)
+        {
+            foreach (ICodeObserver observer in _observers)
+                observer.BeforeCodeWrite(address, size);
+            WriteBytes(_ram + offset, size, value);
+            foreach (ICodeObserver observer in _observers)
+                observer.AfterCodeWrite(address, size);
+        }
+        else
+        {
+            WriteBytes(_ram + offset, size, value);
+        }
+        _flags[offset >> Page.Shift] |= PageFlags.Dirty;
+    }
+
+    /// <summary>Copies bytes in, over any number of pages; false, and nothing written, when a part is not RAM.</summary>
+    public bool TryWrite(ulong address, ReadOnlySpan<byte> data)
+    {
+        if (data.IsEmpty)
+            return true;
+        if (!Contains(address, (ulong)data.Length))
+            return false;
+        while (!data.IsEmpty)
+        {
+            int n = (int)Math.Min((ulong)data.Length, Page.Size - (address & Page.OffsetMask));
+            ulong offset = Offset(address);
+            bool code = (_flags[offset >> Page.Shift] & PageFlags.Code) != 0;
+            if (code)
+                foreach (ICodeObserver observer in _observers)
+                    observer.BeforeCodeWrite(address, n);
+            data[..n].CopyTo(new Span<byte>(_ram + offset, n));
+            _flags[offset >> Page.Shift] |= PageFlags.Dirty;
+            if (code)
+                foreach (ICodeObserver observer in _observers)
+                    observer.AfterCodeWrite(address, n);
+            data = data[n..];
+            address += (ulong)n;
+        }
+        return true;
+    }
+
+    /// <summary>Copies bytes out; false when a part is not RAM.</summary>
+    public bool TryRead(ulong address, Span<byte> data)
+    {
+        if (data.IsEmpty)
+            return true;
+        if (!Contains(address, (ulong)data.Length))
+            return false;
+        new ReadOnlySpan<byte>(_ram + Offset(address), data.Length).CopyTo(data);
+        return true;
+    }
+
+    public void Dispose()
+    {
+        Free();
+        GC.SuppressFinalize(this);
+    }
+
+    private bool _freed;
+
+    private void Free()
+    {
+        if (_freed)
+            return;
+        _freed = true;
+        NativeMemory.Free(_allocation);
+        NativeMemory.Free(_flags);
+    }
+
+    private static ulong ReadBytes(byte* p, int size)
+    {
+        ulong value = 0;
+        for (int i = 0; i < size; i++)
+            value |= (ulong)p[i] << (8 * i);
+        return value;
+    }
+
+    private static void WriteBytes(byte* p, int size, ulong value)
+    {
+        switch (size)
+        {
+            case 1:
+                *p = (byte)value;
+                break;
+            case 2:
+                *(ushort*)p = (ushort)value;
+                break;
+            case 4:
+                *(uint*)p = (uint)value;
+                break;
+            case 8:
+                *(ulong*)p = value;
+                break;
+            default:
+                for (int i = 0; i < size; i++)
+                    p[i] = (byte)(value >> (8 * i));
+                break;
+        }
+    }
+}

@@ -1,0 +1,107 @@
+using System.Runtime.CompilerServices;
+
+namespace Emu.Memory;
+
+/// <summary>One store that has retired and is not yet in memory.</summary>
+public readonly record struct PendingStore(ulong Address, ulong Value, int Size);
+
+/// <summary>
+/// A CPU's store buffer (x86-TSO: Sewell et al., CACM 2010): first in, first out; loads of the same CPU see it, others do not.
+/// With capacity 0 stores go to memory at once. Addresses are physical and an entry never crosses a page.
+/// </summary>
+public sealed class StoreBuffer
+{
+    private readonly PhysicalMemory _memory;
+    private readonly PendingStore[] _ring;
+    private int _head;
+
+    public StoreBuffer(PhysicalMemory memory, int capacity)
+    {
+        _memory = memory;
+        Capacity = capacity;
+        _ring = new PendingStore[Math.Max(1, capacity)];
+    }
+
+    /// <summary>Entries that fit; a store into a full buffer drains the oldest first.</summary>
+    public int Capacity { get; }
+
+    /// <summary>Entries that wait.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>The entry at a position, 0 being the oldest.</summary>
+    public PendingStore this[int position] => _ring[(_head + position) % _ring.Length];
+
+    /// <summary>Told of every store that reaches memory; used by the machine to watch code and by MONITOR.</summary>
+    public Action<PendingStore>? OnDrain { get; set; }
+
+    /// <summary>Puts a store in.</summary>
+    public void Add(ulong address, int size, ulong value)
+    {
+        if (Capacity == 0)
+        {
+            Commit(new PendingStore(address, value, size));
+            return;
+        }
+        if (Count == Capacity)
+            DrainOne();
+        _ring[(_head + Count) % _ring.Length] = new PendingStore(address, value, size);
+        Count++;
+    }
+
+    /// <summary>The drain event: the oldest store reaches memory. False when there is none.</summary>
+    public bool DrainOne()
+    {
+        if (Count == 0)
+            return false;
+        PendingStore oldest = _ring[_head];
+        _head = (_head + 1) % _ring.Length;
+        Count--;
+        Commit(oldest);
+        return true;
+    }
+
+    /// <summary>Drains in order until nothing waits.</summary>
+    public void DrainAll()
+    {
+        while (DrainOne())
+        {
+        }
+    }
+
+    /// <summary>What this CPU sees at an address: memory overlaid, byte by byte, with its own waiting stores, oldest first.</summary>
+    public ulong Load(ulong address, int size)
+    {
+        ulong value = _memory.Read(address, size);
+        for (int i = 0; i < Count; i++)
+            value = Overlay(value, address, size, this[i]);
+        return value;
+    }
+
+    /// <summary>Drops everything and takes over the given entries (restoring a snapshot).</summary>
+    public void Restore(ReadOnlySpan<PendingStore> entries)
+    {
+        _head = 0;
+        Count = entries.Length;
+        entries.CopyTo(_ring);
+    }
+
+    private void Commit(PendingStore store)
+    {
+        _memory.Write(store.Address, store.Size, store.Value);
+        OnDrain?.Invoke(store);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Overlay(ulong value, ulong address, int size, PendingStore store)
+    {
+        if (store.Address >= address + (ulong)size || address >= store.Address + (ulong)store.Size)
+            return value;
+        for (int b = 0; b < store.Size; b++)
+        {
+            ulong at = store.Address + (ulong)b - address;
+            if (at < (ulong)size)
+                value = (value & ~(0xFFUL << (8 * (int)at))) | (((store.Value >> (8 * b)) & 0xFF) << (8 * (int)at));
+        }
+        return value;
+    }
+}
