@@ -108,7 +108,7 @@ public unsafe struct CpuState
 
     public ExitReason Exit;
 
-    /// <summary>The operation that left a chain through a jump whose target was not linked yet; null else.</summary>
+    /// <summary>The link (Block**) of the branch that left a chain because it was not linked yet; null else.</summary>
     public void* LinkSource;
 
     /// <summary>The translations for the present privilege; one of <see cref="Tlbs"/>.</summary>

@@ -3,6 +3,19 @@ using Emu.Cpus;
 
 namespace Emu.Instructions;
 
+/// <summary>Where a branch target was last found; emptied when translations change.</summary>
+public unsafe struct JumpCacheEntry
+{
+    public const int Size = 4096;
+
+    public ulong Rip;
+    public Block* Block;
+    public uint ModeKey;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static uint IndexOf(ulong rip) => ((uint)rip ^ (uint)(rip >> 12)) & (Size - 1);
+}
+
 /// <summary>How one operation passes on to the next, and how it leaves the chain.</summary>
 public static unsafe class Chain
 {
@@ -73,13 +86,45 @@ public static unsafe class Chain
     }
 
     /// <summary>Last in every block that does not end in a branch: goes on at the next RIP.</summary>
-    public static Op* EndOfBlock(CpuState* s, Op* op)
+    public static Op* EndOfBlock(CpuState* s, Op* op) => Follow(s, &op->Taken, op->Immediate);
+
+    /// <summary>Last in a run that must return to the loop: stepping, and what the loop has to look at.</summary>
+    public static Op* Stop(CpuState* s, Op* op)
     {
-        if (op->Taken != null && s->ExitRequested == 0)
-            return Enter(s, op->Taken);
         s->Rip = op->Immediate;
-        s->LinkSource = op;
         return null;
+    }
+
+    /// <summary>Returns to the loop, to go on at a branch's target.</summary>
+    public static Op* StopAt(CpuState* s, ulong target)
+    {
+        s->Rip = target;
+        return null;
+    }
+
+    /// <summary>A direct branch: through its link when it has one, else through the jump cache, else to the loop, which may link it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* Follow(CpuState* s, Block** link, ulong target)
+    {
+        Block* block = *link;
+        return block != null ? Enter(s, block) : FollowUnlinked(s, link, target);
+    }
+
+    /// <summary>An indirect branch: through the jump cache, else to the loop.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* FollowIndirect(CpuState* s, ulong target)
+    {
+        JumpCacheEntry* e = (JumpCacheEntry*)s->JumpCache + JumpCacheEntry.IndexOf(target);
+        if (e->Rip == target && e->ModeKey == s->ModeKey)
+            return Enter(s, e->Block);
+        s->Rip = target;
+        return null;
+    }
+
+    private static Op* FollowUnlinked(CpuState* s, Block** link, ulong target)
+    {
+        s->LinkSource = link;
+        return FollowIndirect(s, target);
     }
 
     private static Op* OutOfBudget(CpuState* s, Block* block)

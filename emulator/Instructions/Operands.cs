@@ -166,6 +166,12 @@ public unsafe interface IMemory
 
     /// <summary>Goes on with the next operation; Full first looks whether somebody asked the chain to return.</summary>
     static abstract Op* Next(CpuState* s, Op* op);
+
+    /// <summary>Goes on at a direct branch's target.</summary>
+    static abstract Op* Branch(CpuState* s, Block** link, ulong target);
+
+    /// <summary>Goes on at an indirect branch's target.</summary>
+    static abstract Op* BranchIndirect(CpuState* s, ulong target);
 }
 
 /// <summary>Straight to RAM where the TLB says so. Frameless: no call but in tail position.</summary>
@@ -224,6 +230,12 @@ public readonly unsafe struct Fast<TForm> : IMemory where TForm : struct, IAddre
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* Next(CpuState* s, Op* op) => Chain.Next(s, op);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* Branch(CpuState* s, Block** link, ulong target) => Chain.Follow(s, link, target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* BranchIndirect(CpuState* s, ulong target) => Chain.FollowIndirect(s, target);
 }
 
 /// <summary>The complete access, in any mode. LOCK prefixes drain the store buffer before and after (x86-TSO: a locked instruction is one event).</summary>
@@ -265,6 +277,12 @@ public readonly unsafe struct Full : IMemory
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* Next(CpuState* s, Op* op) => s->ExitRequested != 0 ? Chain.LeaveAfter(s, op) : Chain.Next(s, op);
+
+    public static Op* Branch(CpuState* s, Block** link, ulong target) =>
+        s->ExitRequested != 0 ? Chain.StopAt(s, target) : Chain.Follow(s, link, target);
+
+    public static Op* BranchIndirect(CpuState* s, ulong target) =>
+        s->ExitRequested != 0 ? Chain.StopAt(s, target) : Chain.FollowIndirect(s, target);
 
     /// <summary>Linear address of the operation's memory operand, segment checks included; false with the fault recorded.</summary>
     public static bool Linear(CpuState* s, Op* op, int size, AccessKind kind, out ulong linear) =>

@@ -1,0 +1,337 @@
+using System.Runtime.CompilerServices;
+using Emu.Cpus;
+
+namespace Emu.Instructions;
+
+/// <summary>An operation on two operands of one width, with flags.</summary>
+public unsafe interface IBinary
+{
+    /// <summary>False for CMP and TEST.</summary>
+    static abstract bool WritesResult { get; }
+
+    static abstract ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth;
+}
+
+/// <summary>An operation on one operand.</summary>
+public unsafe interface IUnary
+{
+    static abstract ulong Execute<W>(CpuState* s, ulong a) where W : struct, IWidth;
+}
+
+/// <summary>ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NEG, NOT.</summary>
+public static unsafe class Arithmetic
+{
+    public readonly struct Add : IBinary
+    {
+        public static bool WritesResult => true;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
+        {
+            ulong r = a + b;
+            Flags.SetAdd(s, W.Bits, a, b, r);
+            return r;
+        }
+    }
+
+    public readonly struct Adc : IBinary
+    {
+        public static bool WritesResult => true;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
+        {
+            ulong r = a + b + (s->FlagAux >> 63);
+            Flags.SetAdd(s, W.Bits, a, b, r);
+            return r;
+        }
+    }
+
+    public readonly struct Sub : IBinary
+    {
+        public static bool WritesResult => true;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
+        {
+            ulong r = a - b;
+            Flags.SetSubtract(s, W.Bits, a, b, r);
+            return r;
+        }
+    }
+
+    public readonly struct Sbb : IBinary
+    {
+        public static bool WritesResult => true;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
+        {
+            ulong r = a - b - (s->FlagAux >> 63);
+            Flags.SetSubtract(s, W.Bits, a, b, r);
+            return r;
+        }
+    }
+
+    public readonly struct Cmp : IBinary
+    {
+        public static bool WritesResult => false;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
+        {
+            Flags.SetSubtract(s, W.Bits, a, b, a - b);
+            return 0;
+        }
+    }
+
+    public readonly struct And : IBinary
+    {
+        public static bool WritesResult => true;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
+        {
+            ulong r = a & b;
+            Flags.SetLogic(s, W.Bits, r);
+            return r;
+        }
+    }
+
+    public readonly struct Or : IBinary
+    {
+        public static bool WritesResult => true;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
+        {
+            ulong r = a | b;
+            Flags.SetLogic(s, W.Bits, r);
+            return r;
+        }
+    }
+
+    public readonly struct Xor : IBinary
+    {
+        public static bool WritesResult => true;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
+        {
+            ulong r = a ^ b;
+            Flags.SetLogic(s, W.Bits, r);
+            return r;
+        }
+    }
+
+    public readonly struct Test : IBinary
+    {
+        public static bool WritesResult => false;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
+        {
+            Flags.SetLogic(s, W.Bits, a & b);
+            return 0;
+        }
+    }
+
+    public readonly struct Inc : IUnary
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a) where W : struct, IWidth
+        {
+            bool carry = Flags.Carry(s);
+            ulong r = a + 1;
+            Flags.SetAdd(s, W.Bits, a, 1, r);
+            Flags.SetCarry(s, carry); // INC and DEC leave CF.
+            return r;
+        }
+    }
+
+    public readonly struct Dec : IUnary
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a) where W : struct, IWidth
+        {
+            bool carry = Flags.Carry(s);
+            ulong r = a - 1;
+            Flags.SetSubtract(s, W.Bits, a, 1, r);
+            Flags.SetCarry(s, carry);
+            return r;
+        }
+    }
+
+    public readonly struct Neg : IUnary
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a) where W : struct, IWidth
+        {
+            ulong r = 0 - a;
+            Flags.SetSubtract(s, W.Bits, 0, a, r);
+            return r;
+        }
+    }
+
+    public readonly struct Not : IUnary
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a) where W : struct, IWidth => ~a;
+    }
+
+    /// <summary>Selects handlers for <c>op dst, src</c> in whichever operand form it has.</summary>
+    public static void Binary<T>(ref Lowering l) where T : struct, IBinary
+    {
+        Op* op = l.Op;
+        int size = l.SizeOf(0);
+        if (l.IsMemory(0))
+        {
+            AddressForm address = l.Memory();
+            if (l.IsRegister(1))
+            {
+                op->Reg0 = l.RegisterOf(1);
+                if (T.WritesResult)
+                    l.Select<MemoryRegister<T>>(size, address);
+                else
+                    l.Select<MemoryRegisterCompare<T>>(size, address);
+            }
+            else
+            {
+                op->Immediate = l.Immediate(1, size);
+                if (T.WritesResult)
+                    l.Select<MemoryImmediate<T>>(size, address);
+                else
+                    l.Select<MemoryImmediateCompare<T>>(size, address);
+            }
+            return;
+        }
+        op->Reg0 = l.RegisterOf(0);
+        if (l.IsRegister(1))
+        {
+            op->Reg1 = l.RegisterOf(1);
+            l.Select<RegisterRegister<T>>(size);
+        }
+        else if (l.IsMemory(1))
+        {
+            l.Select<RegisterMemory<T>>(size, l.Memory());
+        }
+        else
+        {
+            op->Immediate = l.Immediate(1, size);
+            l.Select<RegisterImmediate<T>>(size);
+        }
+    }
+
+    /// <summary>Selects handlers for <c>op dst</c>.</summary>
+    public static void Unary<T>(ref Lowering l) where T : struct, IUnary
+    {
+        if (l.IsMemory(0))
+        {
+            l.Select<UnaryMemory<T>>(l.SizeOf(0), l.Memory());
+            return;
+        }
+        l.Op->Reg0 = l.RegisterOf(0);
+        l.Select<UnaryRegister<T>>(l.SizeOf(0));
+    }
+
+    private readonly struct RegisterRegister<T> : IForm where T : struct, IBinary
+    {
+        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        {
+            ulong r = T.Execute<W>(s, Width.Read<W>(s, op->Reg0), Width.Read<W>(s, op->Reg1));
+            if (T.WritesResult)
+                Width.Write<W>(s, op->Reg0, r);
+            return Chain.Next(s, op);
+        }
+    }
+
+    private readonly struct RegisterImmediate<T> : IForm where T : struct, IBinary
+    {
+        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        {
+            ulong r = T.Execute<W>(s, Width.Read<W>(s, op->Reg0), op->Immediate);
+            if (T.WritesResult)
+                Width.Write<W>(s, op->Reg0, r);
+            return Chain.Next(s, op);
+        }
+    }
+
+    private readonly struct RegisterMemory<T> : IForm where T : struct, IBinary
+    {
+        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        {
+            if (!M.Load<W>(s, op, out ulong b))
+                return M.Failed(s, op);
+            ulong r = T.Execute<W>(s, Width.Read<W>(s, op->Reg0), b);
+            if (T.WritesResult)
+                Width.Write<W>(s, op->Reg0, r);
+            return M.Next(s, op);
+        }
+    }
+
+    private readonly struct MemoryRegister<T> : IForm where T : struct, IBinary
+    {
+        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        {
+            if (!M.LoadForUpdate<W>(s, op, out ulong a, out nuint place))
+                return M.Failed(s, op);
+            ulong r = T.Execute<W>(s, a, Width.Read<W>(s, op->Reg0));
+            M.Update<W>(s, op, place, r);
+            return M.Next(s, op);
+        }
+    }
+
+    private readonly struct MemoryImmediate<T> : IForm where T : struct, IBinary
+    {
+        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        {
+            if (!M.LoadForUpdate<W>(s, op, out ulong a, out nuint place))
+                return M.Failed(s, op);
+            ulong r = T.Execute<W>(s, a, op->Immediate);
+            M.Update<W>(s, op, place, r);
+            return M.Next(s, op);
+        }
+    }
+
+    private readonly struct MemoryRegisterCompare<T> : IForm where T : struct, IBinary
+    {
+        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        {
+            if (!M.Load<W>(s, op, out ulong a))
+                return M.Failed(s, op);
+            T.Execute<W>(s, a, Width.Read<W>(s, op->Reg0));
+            return M.Next(s, op);
+        }
+    }
+
+    private readonly struct MemoryImmediateCompare<T> : IForm where T : struct, IBinary
+    {
+        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        {
+            if (!M.Load<W>(s, op, out ulong a))
+                return M.Failed(s, op);
+            T.Execute<W>(s, a, op->Immediate);
+            return M.Next(s, op);
+        }
+    }
+
+    private readonly struct UnaryRegister<T> : IForm where T : struct, IUnary
+    {
+        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        {
+            Width.Write<W>(s, op->Reg0, T.Execute<W>(s, Width.Read<W>(s, op->Reg0)));
+            return Chain.Next(s, op);
+        }
+    }
+
+    private readonly struct UnaryMemory<T> : IForm where T : struct, IUnary
+    {
+        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        {
+            if (!M.LoadForUpdate<W>(s, op, out ulong a, out nuint place))
+                return M.Failed(s, op);
+            M.Update<W>(s, op, place, T.Execute<W>(s, a));
+            return M.Next(s, op);
+        }
+    }
+}

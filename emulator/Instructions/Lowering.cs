@@ -1,0 +1,216 @@
+using Emu.Cpus;
+using Iced.Intel;
+
+namespace Emu.Instructions;
+
+/// <summary>
+/// An instruction in one form of its operands. <c>Run</c> is generic over operand width and memory; <see cref="Lowering"/>
+/// picks the instances.
+/// </summary>
+public unsafe interface IForm
+{
+    static abstract Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory;
+}
+
+/// <summary>Which fast address form a memory operand has; <see cref="General"/> always takes the Full handler.</summary>
+public enum AddressForm
+{
+    None,
+    Base,
+    Index,
+    Segment,
+    Flat32,
+    General,
+}
+
+/// <summary>How control goes on behind an operation.</summary>
+public enum FlowKind
+{
+    /// <summary>To the next instruction.</summary>
+    Next,
+
+    /// <summary>The operation ends its block itself: a branch, or one that leaves to the loop.</summary>
+    Ends,
+
+    /// <summary>To the next instruction, but the block ends behind it, because what follows may be decoded or executed differently.</summary>
+    EndsAfter,
+}
+
+/// <summary>
+/// One decoded instruction on its way to an operation: the family methods read operands from here and select handlers. Decode time only.
+/// </summary>
+public unsafe ref struct Lowering
+{
+    private static readonly byte ZeroRegister = RegisterOffset(16);
+
+    public Lowering(in Instruction instruction, Op* op, uint modeKey, CpuModel model)
+    {
+        Instruction = instruction;
+        Op = op;
+        Mode = modeKey;
+        Model = model;
+        op->Base = ZeroRegister;
+        op->Index = ZeroRegister;
+        op->Length = (byte)instruction.Length;
+        op->InstructionCount = 1;
+        if (instruction.HasLockPrefix)
+            op->Prefix |= OpPrefix.Lock;
+        if (instruction.HasRepPrefix)
+            op->Prefix |= OpPrefix.Rep;
+        if (instruction.HasRepnePrefix)
+            op->Prefix |= OpPrefix.Repne;
+    }
+
+    public readonly Instruction Instruction;
+    public readonly Op* Op;
+
+    /// <summary>The <see cref="ModeKey"/> of the code.</summary>
+    public readonly uint Mode;
+    public readonly CpuModel Model;
+
+    /// <summary>How control goes on; <see cref="FlowKind.Next"/> unless a family says otherwise.</summary>
+    public FlowKind Flow = FlowKind.Next;
+
+    /// <summary>16, 32 or 64.</summary>
+    public readonly int CodeBits => 16 << (int)(Mode & ModeKey.CodeSizeMask);
+
+    /// <summary>Width of the stack pointer in bytes.</summary>
+    public readonly int StackBytes => CodeBits == 64 ? 8 : (Mode & ModeKey.Stack32) != 0 ? 4 : 2;
+
+    public readonly OpKind Kind(int operand) => Instruction.GetOpKind(operand);
+
+    public readonly bool IsRegister(int operand) => Kind(operand) == OpKind.Register;
+
+    public readonly bool IsMemory(int operand) => Kind(operand) == OpKind.Memory;
+
+    /// <summary>Width of an operand in bytes: of a register its own, of memory that of the access.</summary>
+    public readonly int SizeOf(int operand) =>
+        IsRegister(operand) ? Instruction.GetOpRegister(operand).GetSize() : Instruction.MemorySize.GetSize();
+
+    /// <summary>Byte offset in the state of a general-purpose register.</summary>
+    public static byte OffsetOf(Register register)
+    {
+        if (register is >= Register.AH and <= Register.BH)
+            return (byte)(RegisterOffset(register - Register.AH) + 1);
+        return RegisterOffset(register.GetFullRegister() - Register.RAX);
+    }
+
+    /// <summary>Byte offset of the register operand.</summary>
+    public readonly byte RegisterOf(int operand) => OffsetOf(Instruction.GetOpRegister(operand));
+
+    /// <summary>The immediate operand, truncated to <paramref name="size"/> bytes after its sign extension.</summary>
+    public readonly ulong Immediate(int operand, int size) => Instruction.GetImmediate(operand) & Mask(size);
+
+    /// <summary>All ones in <paramref name="size"/> bytes.</summary>
+    public static ulong Mask(int size) => ulong.MaxValue >> (64 - 8 * size);
+
+    /// <summary>Fills in the memory operand and says which fast form it has.</summary>
+    public readonly AddressForm Memory()
+    {
+        Register @base = Instruction.MemoryBase;
+        Register index = Instruction.MemoryIndex;
+        Op->Displacement = (long)Instruction.MemoryDisplacement64;
+        if (@base is Register.RIP or Register.EIP)
+            @base = Register.None; // Iced has added RIP to the displacement.
+        if (@base != Register.None)
+            Op->Base = OffsetOf(@base);
+        if (index != Register.None)
+            Op->Index = OffsetOf(index);
+        Op->Scale = (byte)System.Numerics.BitOperations.Log2((uint)Instruction.MemoryIndexScale);
+        Op->AddressSize = (byte)AddressBytes(Instruction);
+        Register segment = Instruction.MemorySegment;
+        Op->Segment = (byte)(segment - Register.ES);
+        return Form(index != Register.None);
+    }
+
+    /// <summary>Address size of the instruction's memory operand in bytes.</summary>
+    private readonly int AddressBytes(in Instruction i)
+    {
+        if (i.MemoryBase != Register.None)
+            return i.MemoryBase.GetSize();
+        if (i.MemoryIndex != Register.None)
+            return i.MemoryIndex.GetSize();
+        return i.MemoryDisplSize switch { 2 => 2, 4 => 4, 8 => 8, _ => CodeBits / 8 };
+    }
+
+    private readonly AddressForm Form(bool indexed)
+    {
+        if (CodeBits == 64)
+        {
+            if (Op->AddressSize != 8)
+                return AddressForm.General;
+            if (Op->Segment >= (byte)SegmentIndex.Fs)
+                return AddressForm.Segment;
+            return indexed ? AddressForm.Index : AddressForm.Base;
+        }
+        bool flat = (Mode & ModeKey.FlatData) != 0 && Op->Segment is (byte)SegmentIndex.Ds or (byte)SegmentIndex.Es or (byte)SegmentIndex.Ss;
+        return flat && Op->AddressSize == 4 ? AddressForm.Flat32 : AddressForm.General;
+    }
+
+    /// <summary>Makes the memory operand the stack slot at SP + <paramref name="offset"/>.</summary>
+    public readonly AddressForm StackMemory(int offset)
+    {
+        Op->Base = RegisterOffset(4);
+        Op->Index = ZeroRegister;
+        Op->Scale = 0;
+        Op->Displacement = offset;
+        Op->Segment = (byte)SegmentIndex.Ss;
+        Op->AddressSize = (byte)StackBytes;
+        return StackBytes switch
+        {
+            8 => AddressForm.Base,
+            4 when (Mode & ModeKey.FlatData) != 0 => AddressForm.Flat32,
+            _ => AddressForm.General,
+        };
+    }
+
+    /// <summary>Selects the handlers of a form without a memory operand.</summary>
+    public readonly void Select<TForm>(int size) where TForm : struct, IForm => Select<TForm>(size, AddressForm.None);
+
+    /// <summary>Selects the handlers of a form: the fast one for the kind of address, and the full one.</summary>
+    public readonly void Select<TForm>(int size, AddressForm address) where TForm : struct, IForm
+    {
+        Op->OperandSize = (byte)size;
+        switch (size)
+        {
+            case 1:
+                SelectMemory<TForm, W8>(address);
+                break;
+            case 2:
+                SelectMemory<TForm, W16>(address);
+                break;
+            case 4:
+                SelectMemory<TForm, W32>(address);
+                break;
+            default:
+                SelectMemory<TForm, W64>(address);
+                break;
+        }
+    }
+
+    private readonly void SelectMemory<TForm, W>(AddressForm address) where TForm : struct, IForm where W : struct, IWidth
+    {
+        Op->Full = &TForm.Run<W, Full>;
+        // A LOCK prefix orders the store buffer, which only Full does; in a machine without one Fast is as atomic as Full.
+        switch (address)
+        {
+            case AddressForm.Base:
+                Op->Handler = &TForm.Run<W, Fast<BaseForm>>;
+                break;
+            case AddressForm.Index:
+                Op->Handler = &TForm.Run<W, Fast<IndexForm>>;
+                break;
+            case AddressForm.Segment:
+                Op->Handler = &TForm.Run<W, Fast<SegmentForm>>;
+                break;
+            case AddressForm.Flat32:
+                Op->Handler = &TForm.Run<W, Fast<Flat32Form>>;
+                break;
+            default:
+                Op->Handler = &TForm.Run<W, Full>;
+                break;
+        }
+    }
+
+    private static byte RegisterOffset(int number) => (byte)(8 * number);
+}
