@@ -1,4 +1,3 @@
-using Emu.Cpus;
 using Iced.Intel;
 using static Emu.Instructions.Arithmetic;
 using static Emu.Instructions.Conditions;
