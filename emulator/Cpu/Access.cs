@@ -82,7 +82,7 @@ public static unsafe class Access
         Cpu cpu = Cpu.Of(s);
         bool user = s->Cpl == 3 && (kind & AccessKind.Implicit) == 0;
         bool smap = tlb == s->Tlbs + 1;
-        if (!PageWalk.TryTranslate(cpu.Memory, ref s->Paging, linear, kind, user, smap, out Translation t))
+        if (!PageWalk.TryTranslate(cpu.Memory, ref s->Paging, linear, kind, user, smap, out Translation t, cpu.StoreBuffer))
         {
             Raise(s, Vector.PageFault, (uint)t.Error, linear);
             return null;

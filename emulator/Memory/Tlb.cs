@@ -46,6 +46,12 @@ public enum TlbFlags : ulong
 
     /// <summary>The physical page is RAM.</summary>
     Ram = 32,
+
+    /// <summary>R/W is set at every level, whatever CR0.WP makes of it.</summary>
+    PageWritable = 64,
+
+    /// <summary>The dirty bit is set.</summary>
+    PageDirty = 128,
 }
 
 /// <summary>
@@ -168,6 +174,31 @@ public unsafe struct Tlb
         }
         _usedCount = kept;
         _large = 0;
+    }
+
+    /// <summary>
+    /// CR0.WP changed: translations stay (SDM, "Operations that Invalidate TLBs", does not list it), but whether a supervisor may write is
+    /// decided anew. Not for the user's translations, for which WP means nothing.
+    /// </summary>
+    public void SetWriteProtect(bool writeProtect)
+    {
+        TlbEntry* e = Entries;
+        for (int n = 0; n < _usedCount; n++)
+        {
+            TlbEntry* entry = e + _used[n];
+            TlbFlags flags = (TlbFlags)entry->PhysicalAndFlags;
+            if ((flags & TlbFlags.PageWritable) != 0)
+                continue;
+            if (writeProtect)
+            {
+                entry->PhysicalAndFlags &= ~(ulong)TlbFlags.Write;
+                entry->WriteTag |= TlbEntry.SlowBit;
+            }
+            else if ((flags & (TlbFlags.Read | TlbFlags.PageDirty)) == (TlbFlags.Read | TlbFlags.PageDirty))
+            {
+                entry->PhysicalAndFlags |= (ulong)TlbFlags.Write;
+            }
+        }
     }
 
     /// <summary>Takes back direct stores to every page (a snapshot was taken) or to one physical page (it now holds code).</summary>
