@@ -78,6 +78,7 @@ public sealed unsafe class Cpu : IDisposable
         State->Tlbs = tlbs;
         State->Tlb = tlbs;
         State->Index = index.Value;
+        Clock = new OwnClock(this);
         _handle = GCHandle.Alloc(this);
         State->Handle = GCHandle.ToIntPtr(_handle);
         Reset.PowerUp(this);
@@ -91,10 +92,17 @@ public sealed unsafe class Cpu : IDisposable
     public StoreBuffer StoreBuffer { get; }
     public CpuState* State { get; }
 
-    /// <summary>The local APIC.</summary>
-    public ILocalApic Apic { get; set; } = null!;
+    /// <summary>The local APIC; until the machine wires one, <see cref="AbsentApic"/>.</summary>
+    public ILocalApic Apic { get; set; } = new AbsentApic();
 
-    public IClock Clock { get; set; } = null!;
+    /// <summary>The time; until the machine wires a clock, the CPU's own retired instructions.</summary>
+    public IClock Clock { get; set; }
+
+    /// <summary>How many CPUs CPUID tells of; set by the machine.</summary>
+    public CpuTopology Topology { get; set; } = new(1);
+
+    /// <summary>The initial APIC ID.</summary>
+    public ApicId ApicId => new((uint)Index.Value);
 
     /// <summary>Undelivered events from the fabric.</summary>
     public Mail Mailbox { get; private set; }
@@ -114,6 +122,14 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>The managed CPU of a state.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Cpu Of(CpuState* state) => Unsafe.As<Cpu>(GCHandle.FromIntPtr(state->Handle).Target!);
+
+    /// <summary>The guest asks for what we lack: the machine stops with this message. Always false, so that callers can return it.</summary>
+    public static bool Unsupported(CpuState* state, string message)
+    {
+        state->Exit = ExitReason.Unsupported;
+        Of(state).StopMessage = message;
+        return false;
+    }
 
     /// <summary>Posts an event and makes the CPU look.</summary>
     public void Post(Mail mail, byte sipiVector = 0)
@@ -150,6 +166,11 @@ public sealed unsafe class Cpu : IDisposable
     {
         Mailbox = mailbox;
         SipiVector = sipiVector;
+    }
+
+    private sealed class OwnClock(Cpu cpu) : IClock
+    {
+        public ulong Now(CpuIndex index) => cpu.State->Retired;
     }
 
     public void Dispose()

@@ -1,6 +1,6 @@
 namespace Emu.Cpus;
 
-/// <summary>Features that change what an instruction does or whether it exists; each is a CPUID bit.</summary>
+/// <summary>Features that change what an instruction does or whether it exists; each is a CPUID bit (see <see cref="Cpuid.FeatureBits"/>).</summary>
 [Flags]
 public enum CpuFeatures : ulong
 {
@@ -41,6 +41,8 @@ public enum CpuFeatures : ulong
     FsGsBase = 1UL << 33,
     Pat = 1UL << 34,
     Clflush = 1UL << 35,
+
+    /// <summary>0F 1F: no CPUID bit; on every P6 and later.</summary>
     MultibyteNop = 1UL << 36,
     Pcid = 1UL << 37,
     Umip = 1UL << 38,
@@ -53,6 +55,39 @@ public enum CpuFeatures : ulong
     Ssse3 = 1UL << 45,
     Sse41 = 1UL << 46,
     Sse42 = 1UL << 47,
+    Mce = 1UL << 48,
+    Mca = 1UL << 49,
+    Mtrr = 1UL << 50,
+    Pse36 = 1UL << 51,
+    InvariantTsc = 1UL << 52,
+    Arat = 1UL << 53,
+}
+
+/// <summary>Who made it: the vendors differ in SYSCALL, SYSENTER and CPUID.</summary>
+public enum CpuVendor
+{
+    Intel,
+    Amd,
+}
+
+/// <summary>What a cache holds.</summary>
+public enum CacheKind
+{
+    Data = 1,
+    Instruction = 2,
+    Unified = 3,
+}
+
+/// <summary>A cache, for CPUID only; the machine has none. Lines are 64 bytes unless said otherwise.</summary>
+public sealed record CpuCache(int Level, CacheKind Kind, int Kilobytes, int Ways, bool SharedByAll = false, int LineBytes = 64);
+
+/// <summary>How many logical CPUs there are; set by the machine, told by CPUID.</summary>
+public readonly record struct CpuTopology(int Cpus);
+
+/// <summary>A local APIC's ID as set at power-up. It need not be the CPU's index, though it is on this machine.</summary>
+public readonly record struct ApicId(uint Value)
+{
+    public override string ToString() => Value.ToString();
 }
 
 /// <summary>A processor by name: what CPUID says, which instructions exist, which fetch profile is its default.</summary>
@@ -60,9 +95,24 @@ public sealed class CpuModel
 {
     public required string Name { get; init; }
     public required string Description { get; init; }
+    public required CpuVendor Vendor { get; init; }
+
+    /// <summary>Up to 47 characters, in leaves 0x80000002-4.</summary>
+    public required string Brand { get; init; }
+
+    /// <summary>CPUID leaf 1 EAX: extended family and model, type, family, model, stepping.</summary>
+    public required uint Signature { get; init; }
     public required CpuFeatures Features { get; init; }
     public required int PhysicalAddressBits { get; init; }
     public required string DefaultProfile { get; init; }
+    public required uint MaxBasicLeaf { get; init; }
+
+    /// <summary>0 where there are no extended leaves.</summary>
+    public required uint MaxExtendedLeaf { get; init; }
+    public required IReadOnlyList<CpuCache> Caches { get; init; }
+
+    /// <summary>Leaf 2: EAX, EBX, ECX, EDX with descriptors of caches and TLBs; null where there is no leaf 2.</summary>
+    public CpuidResult? CacheDescriptors { get; init; }
 
     public bool Has(CpuFeatures f) => (Features & f) == f;
 }

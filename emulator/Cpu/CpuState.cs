@@ -168,6 +168,11 @@ public unsafe struct CpuState
     /// <summary>Monitored physical line of MONITOR, or ulong.MaxValue.</summary>
     public ulong MonitorAddress;
 
+    /// <summary>IA32_MTRR_PHYSBASE0, PHYSMASK0, PHYSBASE1 and so on; then the eleven fixed-range registers; then IA32_MTRR_DEF_TYPE. Kept, without effect.</summary>
+    public fixed ulong MtrrVariable[16];
+    public fixed ulong MtrrFixed[11];
+    public ulong MtrrDefaultType;
+
     public readonly bool Is64Bit => (Paging.Efer & PagingBits.EferLma) != 0 && (Cs.Attributes & SegmentAttributes.L) != 0;
     public readonly bool LongModeActive => (Paging.Efer & PagingBits.EferLma) != 0;
     public readonly bool ProtectedMode => (Paging.Cr0 & 1) != 0;
@@ -196,6 +201,29 @@ public static class SegmentAttributes
     public const ushort D = 0x4000;
     public const ushort G = 0x8000;
     public const ushort TypeMask = 0xF;
+
+    /// <summary>A segment as real-address mode has it: present, data, read/write, accessed.</summary>
+    public const ushort RealModeData = Present | CodeOrData | WritableOrReadable | Accessed;
+}
+
+/// <summary>Types of system descriptors (SDM, "System-Segment and Gate-Descriptor Types"). In long mode those of 16 bits do not exist.</summary>
+public static class SystemType
+{
+    public const int AvailableTss16 = 1;
+    public const int Ldt = 2;
+    public const int BusyTss16 = 3;
+    public const int CallGate16 = 4;
+    public const int TaskGate = 5;
+    public const int InterruptGate16 = 6;
+    public const int TrapGate16 = 7;
+    public const int AvailableTss32 = 9;
+    public const int BusyTss32 = 11;
+    public const int CallGate32 = 12;
+    public const int InterruptGate32 = 14;
+    public const int TrapGate32 = 15;
+
+    /// <summary>Makes a TSS type busy.</summary>
+    public const int BusyBit = 2;
 }
 
 /// <summary>Segment registers in the order of their encoding.</summary>

@@ -1,0 +1,30 @@
+namespace Emu.Cpus;
+
+/// <summary>Stands in for the local APIC of a CPU that is used by itself: no interrupts, a task priority, no x2APIC registers.</summary>
+public sealed class AbsentApic : ILocalApic
+{
+    public bool HasInterrupt => false;
+
+    public ulong TaskPriority { get; set; }
+
+    public ulong TscDeadline { get; set; }
+
+    /// <summary>The spurious vector after reset.</summary>
+    public byte AcknowledgeInterrupt() => 0xFF;
+
+    public bool TryReadMsr(uint msr, out ulong value)
+    {
+        value = 0;
+        return false;
+    }
+
+    public bool TryWriteMsr(uint msr, ulong value) => false;
+
+    public bool TryWriteApicBase(ulong value) => true;
+
+    public void Reset(bool init)
+    {
+        TaskPriority = 0;
+        TscDeadline = 0;
+    }
+}
