@@ -33,10 +33,18 @@ public sealed class Bus
     /// <exception cref="ArgumentException">The range overlaps another device's.</exception>
     public void AttachMmio(ulong start, ulong length, IMmioDevice device)
     {
+        if (!TryAttachMmio(start, length, device))
+            throw new ArgumentException($"MMIO range 0x{start:x}+0x{length:x} overlaps another device's");
+    }
+
+    /// <summary>As <see cref="AttachMmio"/>, for ranges that a guest chooses; false when the range overlaps another device's.</summary>
+    public bool TryAttachMmio(ulong start, ulong length, IMmioDevice device)
+    {
         foreach (Region r in _regions)
             if (start < r.Start + r.Length && r.Start < start + length)
-                throw new ArgumentException($"MMIO range 0x{start:x}+0x{length:x} overlaps 0x{r.Start:x}+0x{r.Length:x}");
+                return false;
         _regions = [.. _regions, new Region(start, length, device)];
+        return true;
     }
 
     /// <summary>Puts a device on <paramref name="count"/> ports from <paramref name="first"/>.</summary>
