@@ -59,6 +59,9 @@ public enum Mail
 /// </summary>
 public sealed unsafe class Cpu : IDisposable
 {
+    /// <summary>Bytes of the jump cache, whose entries Instructions defines.</summary>
+    public const int JumpCacheBytes = 4096 * 24;
+
     private GCHandle _handle;
 
     /// <summary>Makes a CPU in its power-up state; <see cref="Apic"/> and <see cref="Clock"/> are wired by the machine.</summary>
@@ -69,7 +72,7 @@ public sealed unsafe class Cpu : IDisposable
         Memory = memory;
         Bus = bus;
         Profile = profile;
-        StoreBuffer = new StoreBuffer(memory, storeBufferCapacity);
+        StoreBuffer = new StoreBuffer(index, memory, storeBufferCapacity);
         State = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
         NativeMemory.Clear(State, (nuint)sizeof(CpuState));
         Tlb* tlbs = (Tlb*)NativeMemory.AlignedAlloc((nuint)(3 * sizeof(Tlb)), 64);
@@ -77,6 +80,7 @@ public sealed unsafe class Cpu : IDisposable
             tlbs[i].Initialise();
         State->Tlbs = tlbs;
         State->Tlb = tlbs;
+        State->JumpCache = NativeMemory.AllocZeroed(JumpCacheBytes);
         State->Index = index.Value;
         Clock = new OwnClock(this);
         _handle = GCHandle.Alloc(this);
@@ -115,9 +119,6 @@ public sealed unsafe class Cpu : IDisposable
 
     /// <summary>Called by every event that serialises: empties the prefetch queue. The store buffer is drained by <see cref="Serialise"/> itself.</summary>
     public Action? OnSerialise { get; set; }
-
-    /// <summary>Called when translations were dropped: decoded code that relied on them must be looked up anew.</summary>
-    public Action? OnTranslationChange { get; set; }
 
     /// <summary>The managed CPU of a state.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -161,6 +162,9 @@ public sealed unsafe class Cpu : IDisposable
         OnSerialise?.Invoke();
     }
 
+    /// <summary>Forgets all remembered branch targets.</summary>
+    public void ClearJumpCache() => NativeMemory.Clear(State->JumpCache, JumpCacheBytes);
+
     /// <summary>Restores the mailbox of a snapshot.</summary>
     public void SetMailbox(Mail mailbox, byte sipiVector)
     {
@@ -179,6 +183,7 @@ public sealed unsafe class Cpu : IDisposable
             return;
         _handle.Free();
         NativeMemory.AlignedFree(State->Tlbs);
+        NativeMemory.Free(State->JumpCache);
         NativeMemory.AlignedFree(State);
     }
 }

@@ -51,6 +51,7 @@ public static unsafe class CpuMode
         if (s->Cpl == 3)
             key |= ModeKey.User;
         s->ModeKey = key;
+        s->JumpKey = (s->JumpKey & ~0xFFU) | key;
         s->Tlb = s->Tlbs + TlbIndex(s);
     }
 
@@ -67,7 +68,7 @@ public static unsafe class CpuMode
     {
         for (int i = 0; i < 3; i++)
             s->Tlbs[i].Flush(keepGlobal);
-        Cpu.Of(s).OnTranslationChange?.Invoke();
+        DropJumps(s);
     }
 
     /// <summary>INVLPG.</summary>
@@ -75,7 +76,16 @@ public static unsafe class CpuMode
     {
         for (int i = 0; i < 3; i++)
             s->Tlbs[i].FlushPage(linear);
-        Cpu.Of(s).OnTranslationChange?.Invoke();
+        DropJumps(s);
+    }
+
+    /// <summary>Branch targets were found through translations that are gone: all entries of the jump cache lose their key.</summary>
+    private static void DropJumps(CpuState* s)
+    {
+        s->JumpKey += 0x100;
+        // After 2^24 changes the count repeats, and entries of that age must not come back to life.
+        if (s->JumpKey < 0x100)
+            Cpu.Of(s).ClearJumpCache();
     }
 
     private static bool IsFlatData(in SegmentRegister r) =>

@@ -123,6 +123,9 @@ public unsafe struct CpuState
     /// <summary>What a decoded block depends on besides its bytes: code size, stack size, flat segments, CPL 3.</summary>
     public uint ModeKey;
 
+    /// <summary><see cref="ModeKey"/> in the low byte, above it a count of translation changes: what an entry of the jump cache was made under.</summary>
+    public uint JumpKey;
+
     /// <summary>Current privilege level.</summary>
     public int Cpl;
 

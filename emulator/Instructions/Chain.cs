@@ -6,11 +6,13 @@ namespace Emu.Instructions;
 /// <summary>Where a branch target was last found; emptied when translations change.</summary>
 public unsafe struct JumpCacheEntry
 {
-    public const int Size = 4096;
+    public const int Size = Cpu.JumpCacheBytes / 24;
 
     public ulong Rip;
     public Block* Block;
-    public uint ModeKey;
+
+    /// <summary><see cref="CpuState.JumpKey"/> at the time; 0 never matches while <see cref="Block"/> is null, for such a block is never entered.</summary>
+    public uint Key;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint IndexOf(ulong rip) => ((uint)rip ^ (uint)(rip >> 12)) & (Size - 1);
@@ -115,7 +117,7 @@ public static unsafe class Chain
     public static Op* FollowIndirect(CpuState* s, ulong target)
     {
         JumpCacheEntry* e = (JumpCacheEntry*)s->JumpCache + JumpCacheEntry.IndexOf(target);
-        if (e->Rip == target && e->ModeKey == s->ModeKey)
+        if (e->Rip == target && e->Key == s->JumpKey)
             return Enter(s, e->Block);
         s->Rip = target;
         return null;

@@ -26,6 +26,13 @@ public interface ICodeObserver
     void AfterCodeWrite(ulong address, int length);
 }
 
+/// <summary>Who stores: the CPU, and the linear address that its program used.</summary>
+public readonly record struct Writer(int Cpu, ulong Linear)
+{
+    /// <summary>A device, or a host program.</summary>
+    public static readonly Writer Nobody = new(-1, 0);
+}
+
 /// <summary>
 /// Guest RAM: one native block, seen at 0 up to <see cref="LowLimit"/> and, for the rest, from 4 GiB.
 /// This is one of the rooms with unsafe code: <see cref="Pointer"/> is the only way to a host address, and it checks.
@@ -73,6 +80,9 @@ public sealed unsafe class PhysicalMemory : IDisposable
 
     /// <summary>One flag byte per page of RAM.</summary>
     public PageFlags* Flags => _flags;
+
+    /// <summary>Whose store is being made, for observers.</summary>
+    public Writer Writer { get; set; } = Writer.Nobody;
 
     /// <summary>Adds one who is told of stores to code pages.</summary>
     public void Observe(ICodeObserver observer) => _observers = [.. _observers, observer];

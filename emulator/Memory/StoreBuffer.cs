@@ -3,7 +3,9 @@ using System.Runtime.CompilerServices;
 namespace Emu.Memory;
 
 /// <summary>One store that has retired and is not yet in memory.</summary>
-public readonly record struct PendingStore(ulong Address, ulong Value, int Size);
+/// <param name="Address">Physical address.</param>
+/// <param name="Linear">The linear address that the program used.</param>
+public readonly record struct PendingStore(ulong Address, ulong Linear, ulong Value, int Size);
 
 /// <summary>
 /// A CPU's store buffer (x86-TSO: Sewell et al., CACM 2010): first in, first out; loads of the same CPU see it, others do not.
@@ -11,12 +13,14 @@ public readonly record struct PendingStore(ulong Address, ulong Value, int Size)
 /// </summary>
 public sealed class StoreBuffer
 {
+    private readonly CpuIndex _owner;
     private readonly PhysicalMemory _memory;
     private readonly PendingStore[] _ring;
     private int _head;
 
-    public StoreBuffer(PhysicalMemory memory, int capacity)
+    public StoreBuffer(CpuIndex owner, PhysicalMemory memory, int capacity)
     {
+        _owner = owner;
         _memory = memory;
         Capacity = capacity;
         _ring = new PendingStore[Math.Max(1, capacity)];
@@ -31,20 +35,20 @@ public sealed class StoreBuffer
     /// <summary>The entry at a position, 0 being the oldest.</summary>
     public PendingStore this[int position] => _ring[(_head + position) % _ring.Length];
 
-    /// <summary>Told of every store that reaches memory; used by the machine to watch code and by MONITOR.</summary>
+    /// <summary>Told of every store when it has reached memory.</summary>
     public Action<PendingStore>? OnDrain { get; set; }
 
     /// <summary>Puts a store in.</summary>
-    public void Add(ulong address, int size, ulong value)
+    public void Add(ulong address, ulong linear, int size, ulong value)
     {
         if (Capacity == 0)
         {
-            Commit(new PendingStore(address, value, size));
+            Commit(new PendingStore(address, linear, value, size));
             return;
         }
         if (Count == Capacity)
             DrainOne();
-        _ring[(_head + Count) % _ring.Length] = new PendingStore(address, value, size);
+        _ring[(_head + Count) % _ring.Length] = new PendingStore(address, linear, value, size);
         Count++;
     }
 
@@ -77,6 +81,19 @@ public sealed class StoreBuffer
         return value;
     }
 
+    /// <summary>True when a waiting store overlaps [address, address + length), by physical or by linear address.</summary>
+    public bool Overlaps(ulong address, int length, bool linear)
+    {
+        for (int i = 0; i < Count; i++)
+        {
+            PendingStore store = this[i];
+            ulong at = linear ? store.Linear : store.Address;
+            if (at < address + (ulong)length && address < at + (ulong)store.Size)
+                return true;
+        }
+        return false;
+    }
+
     /// <summary>Drops everything and takes over the given entries (restoring a snapshot).</summary>
     public void Restore(ReadOnlySpan<PendingStore> entries)
     {
@@ -87,7 +104,9 @@ public sealed class StoreBuffer
 
     private void Commit(PendingStore store)
     {
+        _memory.Writer = new Writer(_owner.Value, store.Linear);
         _memory.Write(store.Address, store.Size, store.Value);
+        _memory.Writer = Writer.Nobody;
         OnDrain?.Invoke(store);
     }
 

@@ -1,0 +1,57 @@
+using Emu.Cpus;
+using Emu.Instructions;
+using Iced.Intel;
+
+namespace Emu.Execution;
+
+/// <summary>Iced's decoder over native bytes, one for each code size, kept for reuse.</summary>
+public sealed unsafe class InstructionDecoder
+{
+    /// <summary>"The maximum length of an instruction is 15 bytes"; a longer one is #GP(0).</summary>
+    public const int MaximumLength = 15;
+
+    private sealed class PointerReader : CodeReader
+    {
+        public byte* Next;
+        public byte* End;
+
+        public override int ReadByte() => Next < End ? *Next++ : -1;
+    }
+
+    private readonly PointerReader _reader = new();
+    private readonly Decoder[] _decoders;
+    private readonly CpuModel _model;
+
+    public InstructionDecoder(CpuModel model)
+    {
+        _model = model;
+        _decoders = [Decoder.Create(16, _reader), Decoder.Create(32, _reader), Decoder.Create(64, _reader)];
+    }
+
+    /// <summary>Decodes one instruction from up to <paramref name="length"/> bytes. False when they are too few for it.</summary>
+    public bool TryDecode(byte* bytes, int length, ulong rip, uint modeKey, out Instruction instruction)
+    {
+        _reader.Next = bytes;
+        _reader.End = bytes + Math.Min(length, MaximumLength);
+        Decoder decoder = _decoders[modeKey & ModeKey.CodeSizeMask];
+        decoder.IP = rip;
+        decoder.Decode(out instruction);
+        return decoder.LastError != DecoderError.NoMoreBytes || length >= MaximumLength;
+    }
+
+    /// <summary>Fills in an operation for a decoded instruction and says how control goes on.</summary>
+    public FlowKind Lower(in Instruction instruction, Op* op, uint modeKey)
+    {
+        var lowering = new Lowering(instruction, op, modeKey, _model);
+        if (instruction.IsInvalid)
+        {
+            op->Length = 1;
+            Unimplemented.Undefined(ref lowering);
+        }
+        else
+        {
+            InstructionTable.Lower(ref lowering);
+        }
+        return lowering.Flow;
+    }
+}

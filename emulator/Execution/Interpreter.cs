@@ -1,0 +1,119 @@
+using Emu.Cpus;
+using Emu.Instructions;
+using Emu.Memory;
+
+namespace Emu.Execution;
+
+/// <summary>The loop of the coherent machine: looks at events, finds the next block, runs chains of blocks until something wants attention.</summary>
+public sealed unsafe class Interpreter
+{
+    private readonly CodeCache _cache;
+    private readonly BlockBuilder _builder;
+    private readonly Stepper _stepper;
+
+    public Interpreter(CodeCache cache, BlockBuilder builder, Stepper stepper)
+    {
+        _cache = cache;
+        _builder = builder;
+        _stepper = stepper;
+    }
+
+    /// <summary>Runs a CPU for at most <paramref name="budget"/> instructions, exactly, or until it halts, shuts down or cannot go on.</summary>
+    /// <returns>Instructions retired.</returns>
+    public long Run(Cpu cpu, long budget)
+    {
+        CpuState* s = cpu.State;
+        s->Budget = budget;
+        s->Deferred = 0;
+        while (s->Exit != ExitReason.Unsupported && Events.Service(cpu) && s->Budget > 0)
+        {
+            s->ExitRequested = 0;
+            // One at a time: under TF, and behind STI or MOV SS, whose shadow is one instruction long.
+            if ((s->SystemFlags & Rflags.Tf) != 0 || s->InterruptShadow != 0)
+            {
+                Step(cpu);
+                continue;
+            }
+            Block* block = FindBlock(cpu);
+            if (block == null || block->InstructionCount > s->Budget)
+            {
+                if (s->Exit == ExitReason.None)
+                    Step(cpu);
+                else
+                    Events.Finish(cpu);
+                continue;
+            }
+            RunChain(s, block);
+            if (s->Exit != ExitReason.None)
+                Events.Finish(cpu);
+        }
+        long retired = budget - s->Budget;
+        s->Budget = 0;
+        s->Retired += (ulong)retired;
+        return retired;
+    }
+
+    /// <summary>Executes one instruction, with the events before and after it.</summary>
+    private void Step(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
+        int shadow = s->InterruptShadow;
+        bool trap = (s->SystemFlags & Rflags.Tf) != 0;
+        if (!_stepper.StepCoherent(cpu, out bool retired))
+        {
+            // The bytes could not be fetched; the reason is recorded.
+            if (s->Exit == ExitReason.None)
+                s->Exit = ExitReason.Fault;
+        }
+        Events.AfterStep(cpu, retired, shadow, trap);
+    }
+
+    private void RunChain(CpuState* s, Block* block)
+    {
+        int generation = _cache.Generation;
+        s->LinkSource = null;
+        s->Budget -= block->InstructionCount;
+        Op* op = Block.Ops(block);
+        while (op != null)
+            op = op->Handler(s, op);
+        if (s->LinkSource != null && s->ExitRequested == 0 && s->Exit == ExitReason.None && generation == _cache.Generation)
+            Link(s, (Block**)s->LinkSource);
+    }
+
+    /// <summary>Links a branch to its target, if that is in the same page: then both are mapped or neither.</summary>
+    private void Link(CpuState* s, Block** link)
+    {
+        Op* source = (Op*)((nuint)link & ~(nuint)(sizeof(Op) - 1));
+        Block* from = Op.BlockOf(source);
+        if (((from->Rip ^ s->Rip) & Page.Mask) != 0 || from->ModeKey != s->ModeKey)
+            return;
+        int generation = _cache.Generation;
+        Block* to = FindBlock(Cpu.Of(s));
+        if (to != null && generation == _cache.Generation && ((from->Physical ^ to->Physical) & Page.Mask) == 0)
+            *link = to;
+    }
+
+    /// <summary>The block at RIP; null when it cannot be fetched (<see cref="CpuState.Exit"/> tells) or must be stepped.</summary>
+    private Block* FindBlock(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
+        JumpCacheEntry* e = (JumpCacheEntry*)s->JumpCache + JumpCacheEntry.IndexOf(s->Rip);
+        if (e->Rip == s->Rip && e->Key == s->JumpKey && e->Block != null && e->Block->Valid != 0)
+            return e->Block;
+        if ((s->ModeKey & ModeKey.CsNotFlat) != 0 && s->Rip > s->Cs.Limit)
+        {
+            s->Exit = ExitReason.Fault;
+            Access.Raise(s, Vector.GeneralProtection);
+            return null;
+        }
+        ulong linear = s->Is64Bit ? s->Rip : (s->Cs.Base + s->Rip) & uint.MaxValue;
+        if (CodeFetch.Translate(cpu, linear, out ulong physical) == null)
+            return null;
+        Block* block = _cache.Find(physical, s->Rip, s->ModeKey);
+        if (block == null)
+            block = _builder.Build(physical, s->Rip, s->ModeKey);
+        if (block != null && (s->ModeKey & ModeKey.CsNotFlat) == 0)
+            *e = new JumpCacheEntry { Rip = s->Rip, Block = block, Key = s->JumpKey };
+        return block;
+    }
+}

@@ -1,0 +1,321 @@
+using System.Runtime.Intrinsics;
+using Emu.Cpus;
+using Emu.Fetch;
+using Emu.Memory;
+
+namespace Emu.Execution;
+
+/// <summary>Instruction bytes that were executed, or were about to be, although memory held others by then.</summary>
+/// <param name="Outcome">What the profile's rule made of it.</param>
+public sealed record StaleExecution(CpuIndex Cpu, ulong Time, ulong Rip, ulong Physical, byte[] Fetched, byte[] Memory, StaleOutcome Outcome);
+
+/// <summary>What a profile makes of stale bytes.</summary>
+public enum StaleOutcome
+{
+    /// <summary>Harmless: a breakpoint is involved, and the profile exempts it.</summary>
+    ExemptByInt3,
+
+    /// <summary>Executed as fetched.</summary>
+    Retired,
+
+    /// <summary>Fetched again.</summary>
+    Refetched,
+
+    /// <summary>#GP(0), the erratum.</summary>
+    GeneralProtection,
+}
+
+/// <summary>
+/// A CPU of the modelled machine as its agents: fetch fills the prefetch queue, execute retires the oldest instruction from it, drain empties
+/// the store buffer. Nothing happens outside these events; who orders them is the schedule's business.
+/// </summary>
+public sealed unsafe class ModelledCpu : IDisposable
+{
+    private readonly Stepper _stepper;
+    private readonly CodeCache _cache;
+    private readonly CodeHistory _history;
+    private readonly CpuState* _s;
+    private bool _flushed = true;
+    private int _sinceDrain;
+
+    public ModelledCpu(Cpu cpu, Stepper stepper, CodeCache cache, CodeHistory history)
+    {
+        Cpu = cpu;
+        _stepper = stepper;
+        _cache = cache;
+        _history = history;
+        _s = cpu.State;
+        Queue = new PrefetchQueue(cpu.Profile);
+        cpu.OnSerialise = Serialised;
+        cpu.StoreBuffer.OnDrain = Drained;
+    }
+
+    public Cpu Cpu { get; }
+    public PrefetchQueue Queue { get; }
+
+    /// <summary>Point in the history of code at which this CPU last serialised.</summary>
+    public ulong SerialisedAt { get; private set; }
+
+    /// <summary>Told of every execution of stale bytes.</summary>
+    public Action<StaleExecution>? OnStale { get; set; }
+
+    /// <summary>Linear address of the next instruction.</summary>
+    public ulong LinearRip => _s->Is64Bit ? _s->Rip : (_s->Cs.Base + _s->Rip) & uint.MaxValue;
+
+    /// <summary>Units that a fetch event may read now, by linear address.</summary>
+    public int FetchCandidates(Span<ulong> units)
+    {
+        Resync();
+        return Queue.Profile.Depth == 0 ? 0 : Queue.Candidates(units);
+    }
+
+    /// <summary>Versions among which a fetch of this unit may choose; 0 when it cannot be fetched.</summary>
+    public int Versions(ulong unit)
+    {
+        byte* host = Locate(unit, out ulong physical);
+        if (host == null)
+            return 0;
+        return Queue.Profile.Retention == Retention.Queue ? 1 : _history.Versions(physical, Queue.Unit, SerialisedAt, Cpu.Index.Value, OwnLinear(unit));
+    }
+
+    /// <summary>The fetch event: reads one unit into the queue. False when nothing can be read there (no translation, no RAM).</summary>
+    /// <param name="version">0 for what memory holds now; older ones as <see cref="Versions"/> counts them.</param>
+    public bool Fetch(ulong unit, int version = 0)
+    {
+        Resync();
+        byte* host = Locate(unit, out ulong physical);
+        if (host == null)
+            return false;
+        if (version == 0)
+        {
+            Queue.Take(unit, physical, host);
+            return true;
+        }
+        byte* old = stackalloc byte[64];
+        _history.Read(physical, Queue.Unit, version, old);
+        Queue.Take(unit, physical, old);
+        return true;
+    }
+
+    /// <summary>All fetch events that are possible, in order and of the newest version.</summary>
+    public void FetchAll()
+    {
+        Resync();
+        if (Queue.Profile.Depth == 0)
+            return;
+        for (ulong unit = Queue.NextInOrder(); unit != ulong.MaxValue; unit = Queue.NextInOrder())
+        {
+            ulong at = Math.Max(unit, Queue.Start);
+            byte* host = Locate(at, out ulong physical);
+            int before = Queue.Ready;
+            if (host == null)
+                return;
+            Queue.Fill(at, physical, host);
+            if (Queue.Ready == before)
+                return;
+        }
+    }
+
+    /// <summary>The drain event: the oldest store reaches memory.</summary>
+    public bool Drain() => Cpu.StoreBuffer.DrainOne();
+
+    /// <summary>
+    /// The execute event: takes what is due between instructions, then the oldest instruction of the queue, fetching what it still lacks.
+    /// False when the CPU does not execute (halted, shut down, waiting, or stopped).
+    /// </summary>
+    /// <param name="retired">An instruction retired; not so when it faulted or an event was taken instead.</param>
+    public bool Execute(out bool retired)
+    {
+        retired = false;
+        CpuState* s = _s;
+        if (s->Exit == ExitReason.Unsupported || !Events.Service(Cpu))
+            return false;
+        Resync();
+        if (Queue.Profile.Depth == 0 && Queue.Ready != 0)
+            Queue.Flush(Queue.Start);
+        int length;
+        while ((length = Queue.Ready == 0 ? 0 : _stepper.Decode(s, Queue.Bytes, Math.Min(Queue.Ready, InstructionDecoder.MaximumLength))) == 0)
+        {
+            if (Queue.Ready >= InstructionDecoder.MaximumLength)
+                return Faulted(Vector.GeneralProtection);
+            if (!DemandFetch())
+                return CannotFetch();
+        }
+        if ((s->ModeKey & ModeKey.CsNotFlat) != 0 && s->Rip + (ulong)length - 1 > s->Cs.Limit)
+            return Faulted(Vector.GeneralProtection);
+        if (!Matches(length) && !Mismatch(length))
+            return true;
+        int shadow = s->InterruptShadow;
+        bool trap = (s->SystemFlags & Rflags.Tf) != 0;
+        _flushed = false;
+        ulong next = Queue.Start + (ulong)length;
+        retired = _stepper.Execute(s, Queue.Bytes);
+        if (!_flushed && LinearRip == next)
+            Queue.Advance(length);
+        Events.AfterStep(Cpu, retired, shadow, trap);
+        if (retired)
+            s->Retired++;
+        return s->Exit != ExitReason.Unsupported;
+    }
+
+    /// <summary>A quantum under the round-robin policy: fetches as far ahead as the profile allows, and drains one store every other instruction.</summary>
+    /// <returns>Instructions retired.</returns>
+    public long Run(long budget)
+    {
+        long done = 0;
+        _s->Budget = budget;
+        while (_s->Budget > 0)
+        {
+            FetchAll();
+            if (!Execute(out bool retired))
+                break;
+            if (retired)
+                done++;
+            if (Cpu.StoreBuffer.Count > 0 && (++_sinceDrain & 1) == 0)
+                Drain();
+        }
+        _s->Budget = 0;
+        // A CPU that does nothing more has all the time to empty its buffer.
+        if (_s->Activity != Activity.Active)
+            Cpu.StoreBuffer.DrainAll();
+        return done;
+    }
+
+    /// <summary>Copies what the CPU's agents hold beyond registers and store buffer.</summary>
+    public (byte[] Queue, ulong SerialisedAt) Save() => (Queue.Save(), SerialisedAt);
+
+    /// <summary>Takes it back.</summary>
+    public void Restore(byte[] queue, ulong serialisedAt)
+    {
+        Queue.Restore(queue);
+        SerialisedAt = serialisedAt;
+        _flushed = false;
+    }
+
+    public void Dispose() => Queue.Dispose();
+
+    private void Serialised()
+    {
+        _flushed = true;
+        SerialisedAt = _history.Now;
+    }
+
+    /// <summary>The CPU's own store reached bytes that it had prefetched: they are fetched again (SDM, "Self-Modifying Code").</summary>
+    private void Drained(PendingStore store)
+    {
+        bool linear = Queue.Profile.CompareBy == CompareBy.Linear;
+        if (Queue.Ready != 0 && Queue.Overlaps(linear ? store.Linear : store.Address, store.Size, linear))
+            _flushed = true;
+    }
+
+    /// <summary>Follows the instruction pointer: what was flushed is dropped, and a jump is followed.</summary>
+    private void Resync()
+    {
+        ulong linear = LinearRip;
+        if (_flushed)
+        {
+            Queue.Flush(linear);
+            _flushed = false;
+        }
+        else if (Queue.Start != linear)
+        {
+            Queue.Branch(linear);
+        }
+    }
+
+    private bool DemandFetch()
+    {
+        ulong unit = Queue.NextInOrder();
+        int before = Queue.Ready;
+        return unit != ulong.MaxValue && Fetch(unit) && Queue.Ready > before;
+    }
+
+    /// <summary>Host address of code, without any effect when there is none. The page is watched from now on.</summary>
+    private byte* Locate(ulong linear, out ulong physical)
+    {
+        physical = 0;
+        TlbEntry* e = Access.Translate(_s, linear, 1, AccessKind.Execute);
+        if (e == null)
+            return null;
+        physical = (e->PhysicalAndFlags & Page.Mask) | (linear & Page.OffsetMask);
+        byte* host = Cpu.Memory.Pointer(physical);
+        if (host == null)
+            return null;
+        if ((Cpu.Memory.Flags[Cpu.Memory.Offset(physical) >> Page.Shift] & PageFlags.Code) == 0)
+            _cache.WatchPage(physical);
+        // A fetch does not miss the CPU's own earlier stores.
+        if (Cpu.StoreBuffer.Count != 0)
+        {
+            bool byLinear = Queue.Profile.CompareBy == CompareBy.Linear;
+            if (Cpu.StoreBuffer.Overlaps(byLinear ? linear : physical, Page.Size - (int)(linear & Page.OffsetMask), byLinear))
+                Cpu.StoreBuffer.DrainAll();
+        }
+        return host;
+    }
+
+    private ulong? OwnLinear(ulong unit) => Queue.Profile.CompareBy == CompareBy.Linear ? unit : null;
+
+    private bool Matches(int length)
+    {
+        ulong physical = Queue.PhysicalOf(Queue.Start);
+        if ((physical & Page.OffsetMask) <= Page.Size - 16)
+        {
+            Vector128<byte> difference = Vector128.Load(Queue.Bytes) ^ Vector128.Load(Cpu.Memory.Pointer(physical));
+            return (difference.ExtractMostSignificantBitsOfNonZero() & ((1u << length) - 1)) == 0;
+        }
+        for (int i = 0; i < length; i++)
+            if (Queue.Bytes[i] != *Cpu.Memory.Pointer(Queue.PhysicalOf(Queue.Start + (ulong)i)))
+                return false;
+        return true;
+    }
+
+    /// <summary>Applies the profile's rule to stale bytes. True when the instruction executes as fetched.</summary>
+    private bool Mismatch(int length)
+    {
+        byte[] fetched = new ReadOnlySpan<byte>(Queue.Bytes, length).ToArray();
+        byte[] memory = new byte[length];
+        for (int i = 0; i < length; i++)
+            memory[i] = *Cpu.Memory.Pointer(Queue.PhysicalOf(Queue.Start + (ulong)i));
+        const byte int3 = 0xCC;
+        FetchProfile profile = Queue.Profile;
+        StaleOutcome outcome = profile.Int3Exempt && (fetched[0] == int3 || memory[0] == int3) ? StaleOutcome.ExemptByInt3 : profile.OnMismatch switch
+        {
+            MismatchRule.Stale => StaleOutcome.Retired,
+            MismatchRule.Refetch => StaleOutcome.Refetched,
+            _ => StaleOutcome.GeneralProtection,
+        };
+        OnStale?.Invoke(new StaleExecution(Cpu.Index, Cpu.Clock.Now(Cpu.Index), _s->Rip, Queue.PhysicalOf(Queue.Start), fetched, memory, outcome));
+        if (outcome == StaleOutcome.Refetched)
+            Queue.Flush(Queue.Start);
+        if (outcome == StaleOutcome.GeneralProtection)
+            Faulted(Vector.GeneralProtection);
+        return outcome is StaleOutcome.ExemptByInt3 or StaleOutcome.Retired;
+    }
+
+    private bool Faulted(Vector vector)
+    {
+        Access.Raise(_s, vector);
+        _s->Exit = ExitReason.Fault;
+        Events.Finish(Cpu);
+        Resync();
+        return true;
+    }
+
+    private bool CannotFetch()
+    {
+        ulong linear = Queue.Start + (ulong)Queue.Ready;
+        if (CodeFetch.Translate(Cpu, linear, out _) == null && _s->Exit == ExitReason.Unsupported)
+            return false;
+        _s->Exit = ExitReason.Fault;
+        Events.Finish(Cpu);
+        Resync();
+        return true;
+    }
+}
+
+internal static class VectorBytes
+{
+    /// <summary>Bit i is set where byte i is not zero.</summary>
+    public static uint ExtractMostSignificantBitsOfNonZero(this Vector128<byte> v) =>
+        ~Vector128.Equals(v, Vector128<byte>.Zero).ExtractMostSignificantBits() & 0xFFFF;
+}

@@ -1,0 +1,142 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using Emu.Cpus;
+using Emu.Instructions;
+using Emu.Memory;
+using Iced.Intel;
+
+namespace Emu.Execution;
+
+/// <summary>
+/// Executes exactly one instruction from given bytes: for the modelled machine, whose bytes come out of a prefetch queue, and for the coherent
+/// one where a block would be too much. Decoded forms are kept by RIP, mode and the bytes themselves.
+/// </summary>
+public sealed unsafe class Stepper : IDisposable
+{
+    private const int Entries = 8192;
+
+    /// <summary>A block of one instruction and a stop, preceded by the bytes it was decoded from.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Entry
+    {
+        public ulong BytesLow, BytesHigh;
+        public ulong MaskLow, MaskHigh;
+        public int Length;
+        private readonly int _pad0;
+        private readonly ulong _pad1, _pad2, _pad3;
+        public Block Block;
+        public Op Op;
+        public Op Stop;
+    }
+
+    private readonly Entry* _entries;
+    private readonly InstructionDecoder _decoder;
+
+    public Stepper(InstructionDecoder decoder)
+    {
+        _decoder = decoder;
+        _entries = (Entry*)NativeMemory.AlignedAlloc((nuint)(Entries * sizeof(Entry)), 64);
+        NativeMemory.Clear(_entries, (nuint)(Entries * sizeof(Entry)));
+    }
+
+    /// <summary>
+    /// Length of the instruction that these bytes begin, or 0 when <paramref name="available"/> bytes are too few to tell.
+    /// The decoded form is kept for <see cref="Execute"/>.
+    /// </summary>
+    /// <param name="bytes">16 readable bytes, of which <paramref name="available"/> count.</param>
+    public int Decode(CpuState* s, byte* bytes, int available)
+    {
+        Entry* e = Find(s->Rip, s->ModeKey, bytes);
+        if (e->Length != 0 && e->Length <= available && e->Block.Rip == s->Rip && e->Block.ModeKey == s->ModeKey && Matches(e, bytes))
+            return e->Length;
+        return Refill(e, s, bytes, available);
+    }
+
+    /// <summary>Runs the instruction last decoded at RIP with these bytes. True when it retired; else the exit reason tells.</summary>
+    public bool Execute(CpuState* s, byte* bytes)
+    {
+        Entry* e = Find(s->Rip, s->ModeKey, bytes);
+        long budget = s->Budget;
+        s->Budget = 0;
+        s->ExitRequested = 0;
+        Op* op = &e->Op;
+        while (op != null)
+            op = op->Handler(s, op);
+        bool retired = s->Budget == 0;
+        s->Budget = budget - (retired ? 1 : 0);
+        s->LinkSource = null;
+        return retired;
+    }
+
+    /// <summary>One instruction of the coherent machine, at RIP, from memory as it is now. False with the fault recorded when its bytes cannot be fetched.</summary>
+    public bool StepCoherent(Cpu cpu, out bool retired)
+    {
+        CpuState* s = cpu.State;
+        retired = false;
+        byte* bytes = stackalloc byte[16];
+        int available = 0;
+        while (available < InstructionDecoder.MaximumLength)
+        {
+            ulong linear = (s->Cs.Base + s->Rip + (ulong)available) & (s->Is64Bit ? ulong.MaxValue : uint.MaxValue);
+            byte* host = CodeFetch.Translate(cpu, linear, out _);
+            // A fault on later bytes counts only if the instruction needs them.
+            if (host == null)
+                return available > 0 && Decode(s, bytes, available) != 0 && Finish(s, bytes, out retired);
+            int n = Math.Min(InstructionDecoder.MaximumLength - available, Page.Size - (int)(linear & Page.OffsetMask));
+            Buffer.MemoryCopy(host, bytes + available, 16 - available, n);
+            available += n;
+            if (available < InstructionDecoder.MaximumLength && Decode(s, bytes, available) != 0)
+                break;
+        }
+        if (Decode(s, bytes, available) == 0)
+            return Access.Raise(s, Vector.GeneralProtection);
+        return Finish(s, bytes, out retired);
+    }
+
+    public void Dispose() => NativeMemory.AlignedFree(_entries);
+
+    private bool Finish(CpuState* s, byte* bytes, out bool retired)
+    {
+        retired = Execute(s, bytes);
+        return true;
+    }
+
+    private Entry* Find(ulong rip, uint modeKey, byte* bytes)
+    {
+        // The first bytes take part, so that the versions of a patched instruction do not push each other out.
+        uint hash = (uint)rip ^ (uint)(rip >> 13) ^ modeKey << 5 ^ (uint)(*(ushort*)bytes * 0x9E37u >> 6);
+        return _entries + (hash & (Entries - 1));
+    }
+
+    private static bool Matches(Entry* e, byte* bytes)
+    {
+        Vector128<byte> difference = Vector128.Load(bytes) ^ Vector128.Load((byte*)&e->BytesLow);
+        return (difference & Vector128.Load((byte*)&e->MaskLow)) == Vector128<byte>.Zero;
+    }
+
+    private int Refill(Entry* e, CpuState* s, byte* bytes, int available)
+    {
+        if (!_decoder.TryDecode(bytes, available, s->Rip, s->ModeKey, out Instruction instruction))
+            return 0;
+        int length = instruction.IsInvalid ? 1 : instruction.Length;
+        *e = default;
+        e->Block.Rip = s->Rip;
+        e->Block.ModeKey = s->ModeKey;
+        e->Block.RipMask = BlockBuilder.RipMask(s->ModeKey);
+        e->Block.InstructionCount = 1;
+        e->Block.Valid = 1;
+        _decoder.Lower(instruction, &e->Op, s->ModeKey);
+        // One step never chains on: without store-buffer-free TLB entries Fast could still serve it, but then ends here as well.
+        e->Stop.Position = 1;
+        e->Stop.InstructionsBefore = 1;
+        e->Stop.Handler = e->Stop.Full = &Chain.Stop;
+        e->Stop.Immediate = (s->Rip + (ulong)length) & e->Block.RipMask;
+        e->Length = length;
+        for (int i = 0; i < length; i++)
+        {
+            ((byte*)&e->BytesLow)[i] = bytes[i];
+            ((byte*)&e->MaskLow)[i] = 0xFF;
+        }
+        return length;
+    }
+}

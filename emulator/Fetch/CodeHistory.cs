@@ -1,0 +1,115 @@
+using Emu.Memory;
+
+namespace Emu.Fetch;
+
+/// <summary>
+/// Every change of a byte of code, so that a fetch with <see cref="Retention.Window"/> can return any version that a unit has had since the CPU
+/// last serialised. A page is observed from the first time that any CPU fetches from it.
+/// </summary>
+public sealed unsafe class CodeHistory : ICodeObserver
+{
+    /// <summary>Changes that are kept at most; beyond it the oldest versions are no longer offered.</summary>
+    private const int Capacity = 1 << 14;
+
+    private readonly record struct Change(ulong Address, int Length, ulong Old, Writer Writer);
+
+    private readonly PhysicalMemory _memory;
+    private Change[] _changes = new Change[256];
+    private int _count;
+    private ulong _dropped;
+    private readonly ulong[] _lastChange;
+
+    public CodeHistory(PhysicalMemory memory)
+    {
+        _memory = memory;
+        _lastChange = new ulong[memory.PageCount];
+        memory.Observe(this);
+    }
+
+    /// <summary>Number of changes so far: the point in time that a CPU remembers when it serialises.</summary>
+    public ulong Now => _dropped + (ulong)_count;
+
+    /// <summary>Number of versions of a unit that a CPU which serialised at <paramref name="since"/> may still fetch; at least 1, the present one.</summary>
+    /// <param name="own">The CPU: its own stores are never missed by its own fetches (SDM, "Handling Self- and Cross-Modifying Code": store, then jump).</param>
+    /// <param name="linear">Linear address by which it fetches, where the profile compares by linear address; else null.</param>
+    public int Versions(ulong physical, int length, ulong since, int own, ulong? linear)
+    {
+        int n = 1;
+        for (int i = _count - 1; i >= First(physical, since); i--)
+        {
+            if (!Overlaps(_changes[i], physical, length))
+                continue;
+            if (IsOwn(_changes[i], physical, own, linear))
+                break;
+            n++;
+        }
+        return n;
+    }
+
+    /// <summary>Writes the bytes of a version of a unit: 0 is the present one, higher numbers are older.</summary>
+    public void Read(ulong physical, int length, int version, byte* bytes)
+    {
+        byte* host = _memory.Pointer(physical);
+        for (int i = 0; i < length; i++)
+            bytes[i] = host[i];
+        for (int i = _count - 1; i >= 0 && version > 0; i--)
+        {
+            Change c = _changes[i];
+            if (!Overlaps(c, physical, length))
+                continue;
+            for (int b = 0; b < c.Length; b++)
+            {
+                ulong at = c.Address + (ulong)b - physical;
+                if (at < (ulong)length)
+                    bytes[at] = (byte)(c.Old >> (8 * b));
+            }
+            version--;
+        }
+    }
+
+    /// <summary>Forgets changes before the point that no CPU can look behind any more.</summary>
+    public void Trim(ulong oldest)
+    {
+        int n = (int)Math.Min((ulong)_count, oldest > _dropped ? oldest - _dropped : 0);
+        if (n == 0)
+            return;
+        Array.Copy(_changes, n, _changes, 0, _count - n);
+        _count -= n;
+        _dropped += (ulong)n;
+    }
+
+    void ICodeObserver.BeforeCodeWrite(ulong address, int length)
+    {
+        for (int done = 0; done < length; done += 8)
+        {
+            int n = Math.Min(8, length - done);
+            Add(new Change(address + (ulong)done, n, _memory.Read(address + (ulong)done, n), _memory.Writer));
+        }
+    }
+
+    void ICodeObserver.AfterCodeWrite(ulong address, int length)
+    {
+    }
+
+    private void Add(Change change)
+    {
+        if (_count == Capacity)
+            Trim(_dropped + Capacity / 4);
+        if (_count == _changes.Length)
+            Array.Resize(ref _changes, _changes.Length * 2);
+        _changes[_count++] = change;
+        _lastChange[_memory.Offset(change.Address) >> Page.Shift] = Now;
+    }
+
+    private int First(ulong physical, ulong since)
+    {
+        if (_lastChange[_memory.Offset(physical) >> Page.Shift] <= since)
+            return _count;
+        return since > _dropped ? (int)(since - _dropped) : 0;
+    }
+
+    private static bool Overlaps(Change c, ulong physical, int length) => c.Address < physical + (ulong)length && physical < c.Address + (ulong)c.Length;
+
+    private static bool IsOwn(Change c, ulong physical, int own, ulong? linear) =>
+        c.Writer.Cpu == own && (linear == null || c.Writer.Linear - linear.Value == c.Address - physical);
+}
