@@ -85,7 +85,7 @@ public static unsafe class Events
         }
         // A SIPI counts only in the wait-for-SIPI state (SDM, "MP Initialization Protocol Algorithm").
         if (cpu.Take(Mail.Sipi) && s->Activity == Activity.WaitForSipi)
-            Reset.Start(cpu, cpu.SipiVector);
+            Reset.StartUp(cpu, cpu.SipiVector);
         cpu.Take(Mail.Smi);
     }
 }
