@@ -100,8 +100,14 @@ public unsafe struct CpuState
     /// <summary>Instructions that may still retire before the loop must look around. May go below zero only inside the loop.</summary>
     public long Budget;
 
-    /// <summary>Taken out of <see cref="Budget"/> to make the chain return early; still owed.</summary>
+    /// <summary>Taken out of <see cref="Budget"/> while a single instruction runs; still owed.</summary>
     public long Deferred;
+
+    /// <summary>The operation (Op*) that is executing, where it may look at the time; set by every Full access and by the instructions that read clocks or devices.</summary>
+    public void* CurrentOp;
+
+    /// <summary>Set by PAUSE, HLT and the like: the CPU waits for another one, and the schedule may go on to it.</summary>
+    public int YieldRequested;
 
     /// <summary>Set by a slow path when the chain must return after the present instruction.</summary>
     public int ExitRequested;

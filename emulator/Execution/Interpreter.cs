@@ -25,8 +25,11 @@ public sealed unsafe class Interpreter
         CpuState* s = cpu.State;
         s->Budget = budget;
         s->Deferred = 0;
+        s->YieldRequested = 0;
         while (s->Exit != ExitReason.Unsupported && Events.Service(cpu) && s->Budget > 0)
         {
+            if (s->YieldRequested != 0)
+                break;
             s->ExitRequested = 0;
             // One at a time: under TF, and behind STI or MOV SS, whose shadow is one instruction long.
             if ((s->SystemFlags & Rflags.Tf) != 0 || s->InterruptShadow != 0)
@@ -72,10 +75,12 @@ public sealed unsafe class Interpreter
     {
         int generation = _cache.Generation;
         s->LinkSource = null;
+        s->CurrentOp = null;
         s->Budget -= block->InstructionCount;
         Op* op = Block.Ops(block);
         while (op != null)
             op = op->Handler(s, op);
+        s->CurrentOp = null;
         if (s->LinkSource != null && s->ExitRequested == 0 && s->Exit == ExitReason.None && generation == _cache.Generation)
             Link(s, (Block**)s->LinkSource);
     }

@@ -116,6 +116,28 @@ public sealed unsafe class ModelledCpu : IDisposable
         }
     }
 
+    /// <summary>All fetch events that are possible, in order, each of a random version.</summary>
+    public void FetchAhead(DeterministicRandom random)
+    {
+        if (Queue.Profile.Retention == Retention.Queue)
+        {
+            FetchAll();
+            return;
+        }
+        Span<ulong> units = stackalloc ulong[64];
+        int n = FetchCandidates(units);
+        for (int i = 0; i < n; i++)
+            if (!FetchAny(units[i], random))
+                return;
+    }
+
+    /// <summary>A fetch event of a random version: half of the time the newest.</summary>
+    public bool FetchAny(ulong unit, DeterministicRandom random)
+    {
+        int versions = Versions(unit);
+        return versions != 0 && Fetch(unit, versions == 1 || random.OneIn(2) ? 0 : random.Next(versions));
+    }
+
     /// <summary>The drain event: the oldest store reaches memory.</summary>
     public bool Drain() => Cpu.StoreBuffer.DrainOne();
 
@@ -164,7 +186,8 @@ public sealed unsafe class ModelledCpu : IDisposable
     {
         long done = 0;
         _s->Budget = budget;
-        while (_s->Budget > 0)
+        _s->YieldRequested = 0;
+        while (_s->Budget > 0 && _s->YieldRequested == 0)
         {
             FetchAll();
             if (!Execute(out bool retired))

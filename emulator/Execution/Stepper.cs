@@ -56,14 +56,17 @@ public sealed unsafe class Stepper : IDisposable
     public bool Execute(CpuState* s, byte* bytes)
     {
         Entry* e = Find(s->Rip, s->ModeKey, bytes);
-        long budget = s->Budget;
+        s->Deferred = s->Budget - 1;
         s->Budget = 0;
         s->ExitRequested = 0;
+        s->CurrentOp = null;
         Op* op = &e->Op;
         while (op != null)
             op = op->Handler(s, op);
         bool retired = s->Budget == 0;
-        s->Budget = budget - (retired ? 1 : 0);
+        s->Budget = s->Deferred + (retired ? 0 : 1);
+        s->Deferred = 0;
+        s->CurrentOp = null;
         s->LinkSource = null;
         return retired;
     }

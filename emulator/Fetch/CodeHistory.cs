@@ -78,6 +78,20 @@ public sealed unsafe class CodeHistory : ICodeObserver
         _dropped += (ulong)n;
     }
 
+    /// <summary>A copy of what is remembered, for a snapshot.</summary>
+    public object Save() => (_changes[.._count], _dropped);
+
+    /// <summary>Takes it back, after RAM was restored.</summary>
+    public void Restore(object saved)
+    {
+        (Change[] changes, ulong dropped) = ((Change[], ulong))saved;
+        Array.Clear(_lastChange);
+        _dropped = dropped;
+        _count = 0;
+        foreach (Change change in changes)
+            Add(change);
+    }
+
     void ICodeObserver.BeforeCodeWrite(ulong address, int length)
     {
         for (int done = 0; done < length; done += 8)

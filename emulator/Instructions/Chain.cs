@@ -50,6 +50,13 @@ public static unsafe class Chain
 #endif
     }
 
+    /// <summary>Instructions behind <see cref="CpuState.CurrentOp"/> in its block: they were taken from the budget and have not run yet.</summary>
+    public static long Outstanding(CpuState* s)
+    {
+        Op* op = (Op*)s->CurrentOp;
+        return op == null ? 0 : Op.BlockOf(op)->InstructionCount - op->InstructionsBefore - op->InstructionCount;
+    }
+
     /// <summary>Leaves before the instruction: the fault recorded in the state is to be delivered, and nothing of it was committed.</summary>
     public static Op* Fault(CpuState* s, Op* op)
     {

@@ -285,8 +285,11 @@ public readonly unsafe struct Full : IMemory
         s->ExitRequested != 0 ? Chain.StopAt(s, target) : Chain.FollowIndirect(s, target);
 
     /// <summary>Linear address of the operation's memory operand, segment checks included; false with the fault recorded.</summary>
-    public static bool Linear(CpuState* s, Op* op, int size, AccessKind kind, out ulong linear) =>
-        Segmentation.TryLinear(s, (SegmentIndex)op->Segment, Offset(s, op), size, kind, out linear);
+    public static bool Linear(CpuState* s, Op* op, int size, AccessKind kind, out ulong linear)
+    {
+        s->CurrentOp = op;
+        return Segmentation.TryLinear(s, (SegmentIndex)op->Segment, Offset(s, op), size, kind, out linear);
+    }
 
     /// <summary>Effective address of the operation's memory operand: an offset in its segment.</summary>
     public static ulong Offset(CpuState* s, Op* op)

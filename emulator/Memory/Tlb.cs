@@ -201,6 +201,21 @@ public unsafe struct Tlb
         }
     }
 
+    /// <summary>Adapts entries that were copied from a snapshot to the RAM of this machine; stores are not direct until a page is written again.</summary>
+    public void Rebase(PhysicalMemory memory)
+    {
+        TlbEntry* e = Entries;
+        for (int n = 0; n < _usedCount; n++)
+        {
+            ref TlbEntry entry = ref e[_used[n]];
+            if (entry.ReadTag == TlbEntry.Invalid)
+                continue;
+            entry.WriteTag |= TlbEntry.SlowBit;
+            byte* host = memory.Pointer(entry.PhysicalAndFlags & Page.Mask);
+            entry.Addend = (nint)(host - (entry.ReadTag & Page.Mask));
+        }
+    }
+
     /// <summary>Takes back direct stores to every page (a snapshot was taken) or to one physical page (it now holds code).</summary>
     public void ForbidDirectWrites(ulong physicalPage = ulong.MaxValue)
     {

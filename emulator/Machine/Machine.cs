@@ -1,0 +1,258 @@
+using Emu.Cpus;
+using Emu.Execution;
+using Emu.Fetch;
+using Emu.Instructions;
+using Emu.Interrupts;
+using Emu.Memory;
+
+namespace Emu.Machines;
+
+/// <summary>
+/// A deterministic SMP machine: built by one constructor, run, stepped, inspected, snapshotted and restored. One seed, one image, one profile:
+/// one execution. Not for use by several threads at once; several machines may run side by side.
+/// </summary>
+public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
+{
+    /// <summary>Executions of stale bytes that are kept; the first are the ones that explain.</summary>
+    private const int MaximumStale = 1000;
+
+    private readonly CodeCache _cache;
+    private readonly Stepper _stepper;
+    private readonly Interpreter _interpreter;
+    private readonly CodeHistory _history;
+    private readonly Cpu[] _cpus;
+    private readonly ModelledCpu[] _agents;
+    private readonly List<ITimed> _timed = [];
+    private readonly List<ISnapshotted> _devices = [];
+    private readonly DeterministicRandom _random;
+    private readonly RamSnapshots _ram;
+
+    /// <summary>Ticks at the start of the slice that runs, or now when none does.</summary>
+    private ulong _sliceStart;
+
+    /// <summary>Budget of the slice that runs, and its CPU.</summary>
+    private long _sliceBudget;
+    private Cpu? _running;
+
+    private ulong _nextEvent;
+    private int _turn;
+    private int _listPosition;
+    private RunResult? _stop;
+    private ulong _hash;
+
+    /// <summary>Builds the machine: memory, bus, CPUs with their local APICs, the platform's devices, and the engine that runs them.</summary>
+    /// <exception cref="ArgumentException">The options contradict each other or exceed a limit.</exception>
+    public Machine(MachineOptions options)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.CpuCount, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.CpuCount, MachineOptions.MaximumCpus);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.Quantum, 1);
+        Options = options;
+        Memory = new PhysicalMemory(options.MemorySize);
+        Bus = new Bus();
+        Fabric = new InterruptFabric(line => Reports.Add(line)) { Immediate = true };
+        _ram = new RamSnapshots(Memory);
+        _random = new DeterministicRandom(options.Seed);
+        _cache = new CodeCache(Memory);
+        _history = new CodeHistory(Memory);
+        var decoder = new InstructionDecoder(options.Model);
+        _stepper = new Stepper(decoder);
+        _interpreter = new Interpreter(_cache, new BlockBuilder(Memory, _cache, decoder), _stepper);
+
+        _cpus = new Cpu[options.CpuCount];
+        _agents = new ModelledCpu[options.CpuCount];
+        for (int i = 0; i < _cpus.Length; i++)
+        {
+            var cpu = new Cpu(new CpuIndex(i), options.Model, Memory, Bus, options.Profile, options.Profile.StoreBuffer) { Clock = this, Topology = new CpuTopology(options.CpuCount) };
+            var apic = new LocalApic(cpu, Fabric, this);
+            cpu.Apic = apic;
+            _timed.Add(apic);
+            _devices.Add(apic);
+            _cpus[i] = cpu;
+            _agents[i] = new ModelledCpu(cpu, _stepper, _cache, _history) { OnStale = NoteStale };
+        }
+        _cache.Attach(_cpus);
+        _devices.Add(Fabric);
+        BuildPlatform();
+        // INIT and SIPI take effect when they are delivered; other messages may be held back by a random schedule.
+        Fabric.Immediate = options.Schedule != ScheduleKind.Random || options.Profile.IsCoherent;
+    }
+
+    public MachineOptions Options { get; }
+    public PhysicalMemory Memory { get; }
+    public Bus Bus { get; }
+    public InterruptFabric Fabric { get; }
+    public IReadOnlyList<Cpu> Cpus => _cpus;
+
+    /// <summary>The CPUs as agents, for schedules that order each event.</summary>
+    public IReadOnlyList<ModelledCpu> Agents => _agents;
+
+    /// <summary>Instructions retired by all CPUs.</summary>
+    public ulong Instructions { get; private set; }
+
+    /// <summary>Ticks: instructions retired, and those skipped while every CPU was waiting for a timer.</summary>
+    public ulong Now => _running == null ? _sliceStart : _sliceStart + (ulong)(_sliceBudget - Remaining(_running.State));
+
+    /// <summary>What the guest asked for that is not modelled, one line each.</summary>
+    public List<string> Reports { get; } = [];
+
+    /// <summary>The first executions of stale bytes.</summary>
+    public List<StaleExecution> StaleExecutions { get; } = [];
+
+    /// <summary>How many there were.</summary>
+    public long StaleCount { get; private set; }
+
+    /// <summary>Hash of the execution so far: which CPU ran how far to which registers, and all that memory and devices hold now.</summary>
+    public ulong RunHash => StateHash.Combine(_hash, StateHash.OfMachine(this));
+
+    ulong IClock.Now(CpuIndex cpu) => Now;
+
+    void ITimeline.EventMoved()
+    {
+        _nextEvent = 0;
+        _running?.RequestExit();
+    }
+
+    /// <summary>Asks the machine to stop after the present instruction; for devices.</summary>
+    public void RequestStop(RunResult result)
+    {
+        _stop ??= result;
+        foreach (Cpu cpu in _cpus)
+            cpu.RequestExit();
+        if (_running != null)
+            _running.State->YieldRequested = 1;
+    }
+
+    /// <summary>Runs until the guest ends, or for at most this many instructions.</summary>
+    public RunResult Run(ulong maxInstructions = ulong.MaxValue)
+    {
+        ulong end = maxInstructions > ulong.MaxValue - Instructions ? ulong.MaxValue : Instructions + maxInstructions;
+        while (_stop == null)
+        {
+            if (Instructions >= end)
+                return new RunResult(StopReason.InstructionLimit, 0, $"stopped after {Instructions} instructions, as --max-instructions asked; {Describe()}");
+            AdvanceTimers();
+            if (!RunSlice(end - Instructions) && _stop == null && !SkipIdleTime())
+                return new RunResult(StopReason.AllHalted, 0, $"no CPU executes and no timer is set to wake one; {Describe()}");
+        }
+        return _stop;
+    }
+
+    /// <summary>Lets one CPU execute exactly one instruction or take one event, from memory as it is or through its queue as the profile says.</summary>
+    /// <returns>False when it does not execute.</returns>
+    public bool Step(CpuIndex index)
+    {
+        AdvanceTimers();
+        Cpu cpu = _cpus[index.Value];
+        BeginSlice(cpu, 1);
+        bool ran;
+        long retired;
+        if (Options.Profile.IsCoherent)
+        {
+            retired = _interpreter.Run(cpu, 1);
+            ran = retired != 0;
+        }
+        else
+        {
+            ran = _agents[index.Value].Execute(out bool one);
+            retired = one ? 1 : 0;
+        }
+        EndSlice(cpu, retired);
+        return ran;
+    }
+
+    /// <summary>One line about every CPU: where it is and what it does.</summary>
+    public string Describe()
+    {
+        var parts = new List<string>();
+        foreach (Cpu cpu in _cpus)
+        {
+            string state = cpu.State->Activity switch
+            {
+                Activity.Active => "running",
+                Activity.Halted => (cpu.State->SystemFlags & Rflags.If) != 0 ? "halted" : "halted with interrupts off",
+                Activity.Shutdown => "shut down",
+                Activity.WaitForSipi => "waiting for SIPI",
+                _ => "in MWAIT",
+            };
+            parts.Add($"CPU {cpu.Index} {state} at 0x{cpu.State->Rip:x}");
+        }
+        return string.Join(", ", parts);
+    }
+
+    public void Dispose()
+    {
+        foreach (ModelledCpu agent in _agents)
+            agent.Dispose();
+        foreach (Cpu cpu in _cpus)
+            cpu.Dispose();
+        _stepper.Dispose();
+        _cache.Dispose();
+        Memory.Dispose();
+    }
+
+    /// <summary>Instructions of the slice that have not executed yet.</summary>
+    private static long Remaining(CpuState* s) => s->Budget + s->Deferred + Chain.Outstanding(s);
+
+    private void AdvanceTimers()
+    {
+        if (Now < _nextEvent)
+            return;
+        ulong now = Now;
+        _nextEvent = ulong.MaxValue;
+        foreach (ITimed t in _timed)
+        {
+            if (t.NextEvent <= now)
+                t.Advance(now);
+        }
+        foreach (ITimed t in _timed)
+            _nextEvent = Math.Min(_nextEvent, t.NextEvent);
+    }
+
+    /// <summary>All CPUs wait: time goes on to the next timer. False when there is none.</summary>
+    private bool SkipIdleTime()
+    {
+        foreach (ModelledCpu agent in _agents)
+            agent.Cpu.StoreBuffer.DrainAll();
+        if (Fabric.Pending.Count != 0)
+        {
+            Fabric.Deliver(Fabric.Pending[0]);
+            return true;
+        }
+        _nextEvent = ulong.MaxValue;
+        foreach (ITimed t in _timed)
+            _nextEvent = Math.Min(_nextEvent, t.NextEvent);
+        if (_nextEvent == ulong.MaxValue)
+            return false;
+        _sliceStart = Math.Max(_sliceStart, _nextEvent);
+        _nextEvent = 0;
+        return true;
+    }
+
+    private void BeginSlice(Cpu cpu, long budget)
+    {
+        _running = cpu;
+        _sliceBudget = budget;
+        cpu.State->Budget = budget;
+        cpu.State->Deferred = 0;
+    }
+
+    private void EndSlice(Cpu cpu, long retired)
+    {
+        _running = null;
+        _sliceStart += (ulong)retired;
+        Instructions += (ulong)retired;
+        _hash = StateHash.Combine(_hash, StateHash.OfCpu(cpu));
+        if (cpu.State->Exit == ExitReason.Unsupported)
+            RequestStop(new RunResult(StopReason.Unsupported, 0, cpu.StopMessage ?? "unsupported"));
+        else if (cpu.State->Activity == Activity.Shutdown)
+            RequestStop(new RunResult(StopReason.TripleFault, 0, $"CPU {cpu.Index} shut down by a triple fault at RIP 0x{cpu.State->Rip:x}; {Describe()}"));
+    }
+
+    private void NoteStale(StaleExecution stale)
+    {
+        StaleCount++;
+        if (StaleExecutions.Count < MaximumStale)
+            StaleExecutions.Add(stale);
+    }
+}

@@ -1,0 +1,42 @@
+using Emu.Cpus;
+using Emu.Fetch;
+
+namespace Emu.Machines;
+
+/// <summary>Who decides which CPU does what next.</summary>
+public enum ScheduleKind
+{
+    /// <summary>Each CPU in turn for a quantum of instructions; fetch runs as far ahead as the profile allows, and stores drain soon.</summary>
+    RoundRobin,
+
+    /// <summary>CPUs, lengths of bursts, prefetch, drains, deliveries and versions at random, from the seed.</summary>
+    Random,
+
+    /// <summary>A list of events; when it ends, round-robin goes on.</summary>
+    Listed,
+}
+
+/// <summary>What a machine is built from.</summary>
+public sealed record MachineOptions
+{
+    /// <summary>Most CPUs that a machine may have.</summary>
+    public const int MaximumCpus = 64;
+
+    /// <summary>1 to 64.</summary>
+    public int CpuCount { get; init; } = 4;
+
+    /// <summary>Bytes of RAM: a multiple of 4096, at least 1 MiB.</summary>
+    public ulong MemorySize { get; init; } = 64UL << 20;
+    public CpuModel Model { get; init; } = CpuModels.Skylake;
+    public FetchProfile Profile { get; init; } = FetchProfiles.Coherent;
+
+    /// <summary>Where all randomness comes from.</summary>
+    public ulong Seed { get; init; } = 1;
+    public ScheduleKind Schedule { get; init; } = ScheduleKind.RoundRobin;
+
+    /// <summary>Instructions that a CPU runs before the next one's turn; under <see cref="ScheduleKind.Random"/> the most.</summary>
+    public int Quantum { get; init; } = 256;
+
+    /// <summary>The events of <see cref="ScheduleKind.Listed"/>.</summary>
+    public IReadOnlyList<ScheduleEvent> Events { get; init; } = [];
+}

@@ -1,0 +1,110 @@
+using System.Runtime.InteropServices;
+using Emu.Cpus;
+using Emu.Execution;
+using Emu.Interrupts;
+using Emu.Memory;
+
+namespace Emu.Machines;
+
+/// <summary>A machine at one moment, to which it can be brought back any number of times. RAM is shared with other snapshots page by page.</summary>
+public sealed class MachineSnapshot
+{
+    internal sealed record CpuPart(byte[] State, byte[] Tlbs, PendingStore[] Stores, Mail Mailbox, byte SipiVector, byte[] Queue, ulong SerialisedAt);
+
+    internal required RamSnapshot Ram { get; init; }
+    internal required CpuPart[] Cpus { get; init; }
+    internal required byte[] Devices { get; init; }
+    internal required object History { get; init; }
+    internal required (ulong Now, ulong Instructions, ulong Random, int Turn, int ListPosition, ulong Hash) Clock { get; init; }
+    internal required RunResult? Stop { get; init; }
+}
+
+/// <summary>Taking and restoring snapshots.</summary>
+public sealed unsafe partial class Machine
+{
+    /// <summary>Keeps the present state. Costs a copy of the pages that changed since the last snapshot.</summary>
+    public MachineSnapshot TakeSnapshot()
+    {
+        RamSnapshot ram = _ram.Take();
+        ForbidDirectWrites();
+        using var stream = new MemoryStream();
+        using var writer = new BinaryWriter(stream);
+        foreach (ISnapshotted device in _devices)
+            device.Save(writer);
+        writer.Flush();
+        return new MachineSnapshot
+        {
+            Ram = ram,
+            Cpus = [.. _agents.Select(SaveCpu)],
+            Devices = stream.ToArray(),
+            History = _history.Save(),
+            Clock = (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash),
+            Stop = _stop,
+        };
+    }
+
+    /// <summary>Brings a snapshot of this machine back.</summary>
+    public void Restore(MachineSnapshot snapshot)
+    {
+        if (snapshot.Cpus.Length != _cpus.Length || snapshot.Ram.PageCount != Memory.PageCount)
+            throw new ArgumentException("the snapshot is of a machine with other CPUs or other memory", nameof(snapshot));
+        _ram.Restore(snapshot.Ram);
+        _history.Restore(snapshot.History);
+        for (int i = 0; i < _cpus.Length; i++)
+            RestoreCpu(_agents[i], snapshot.Cpus[i]);
+        ForbidDirectWrites();
+        using var reader = new BinaryReader(new MemoryStream(snapshot.Devices));
+        foreach (ISnapshotted device in _devices)
+            device.Restore(reader);
+        (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash) = snapshot.Clock;
+        _stop = snapshot.Stop;
+        _nextEvent = 0;
+    }
+
+    private void ForbidDirectWrites()
+    {
+        foreach (Cpu cpu in _cpus)
+            for (int i = 0; i < 3; i++)
+                cpu.State->Tlbs[i].ForbidDirectWrites();
+    }
+
+    private static MachineSnapshot.CpuPart SaveCpu(ModelledCpu agent)
+    {
+        Cpu cpu = agent.Cpu;
+        var stores = new PendingStore[cpu.StoreBuffer.Count];
+        for (int i = 0; i < stores.Length; i++)
+            stores[i] = cpu.StoreBuffer[i];
+        (byte[] queue, ulong serialisedAt) = agent.Save();
+        return new MachineSnapshot.CpuPart(
+            new ReadOnlySpan<byte>(cpu.State, sizeof(CpuState)).ToArray(),
+            new ReadOnlySpan<byte>(cpu.State->Tlbs, 3 * sizeof(Tlb)).ToArray(),
+            stores, cpu.Mailbox, cpu.SipiVector, queue, serialisedAt);
+    }
+
+    private void RestoreCpu(ModelledCpu agent, MachineSnapshot.CpuPart part)
+    {
+        Cpu cpu = agent.Cpu;
+        CpuState* s = cpu.State;
+        // What the state knows of its host stays this machine's own.
+        Tlb* tlbs = s->Tlbs;
+        void* jumpCache = s->JumpCache;
+        nint handle = s->Handle;
+        uint jumpKey = s->JumpKey;
+        *s = MemoryMarshal.Read<CpuState>(part.State);
+        s->Tlbs = tlbs;
+        s->JumpCache = jumpCache;
+        s->Handle = handle;
+        s->LinkSource = null;
+        s->CurrentOp = null;
+        part.Tlbs.CopyTo(new Span<byte>(tlbs, part.Tlbs.Length));
+        for (int i = 0; i < 3; i++)
+            tlbs[i].Rebase(Memory);
+        s->Tlb = tlbs + CpuMode.TlbIndex(s);
+        // Branch targets may have been found through other translations.
+        s->JumpKey = (jumpKey & ~0xFFU) | s->ModeKey;
+        cpu.ClearJumpCache();
+        cpu.StoreBuffer.Restore(part.Stores);
+        cpu.SetMailbox(part.Mailbox, part.SipiVector);
+        agent.Restore(part.Queue, part.SerialisedAt);
+    }
+}

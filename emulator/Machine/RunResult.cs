@@ -1,0 +1,22 @@
+namespace Emu.Machines;
+
+/// <summary>Why a machine stopped.</summary>
+public enum StopReason
+{
+    /// <summary>The guest wrote to the exit port.</summary>
+    GuestExit,
+    TripleFault,
+
+    /// <summary>No CPU executes, and no timer will wake one.</summary>
+    AllHalted,
+    InstructionLimit,
+
+    /// <summary>The guest asked for what is not implemented, or executed where no memory is.</summary>
+    Unsupported,
+    ResetRequested,
+}
+
+/// <summary>How a run ended.</summary>
+/// <param name="ExitCode">Of <see cref="StopReason.GuestExit"/>: the value written to the port.</param>
+/// <param name="Message">One line that says what and where.</param>
+public sealed record RunResult(StopReason Reason, int ExitCode, string Message);

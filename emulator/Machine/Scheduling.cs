@@ -1,0 +1,138 @@
+using Emu.Cpus;
+using Emu.Execution;
+
+namespace Emu.Machines;
+
+/// <summary>Which CPU does what next: this part of the machine is the schedule.</summary>
+public sealed unsafe partial class Machine
+{
+    /// <summary>Runs one CPU for a slice. False when no CPU could execute.</summary>
+    private bool RunSlice(ulong limit)
+    {
+        switch (Options.Schedule)
+        {
+            case ScheduleKind.Random:
+                return RunRandomSlice(limit);
+            case ScheduleKind.Listed when _listPosition < Options.Events.Count:
+                RunListed(Options.Events[_listPosition++], limit);
+                return true;
+            default:
+                return RunRoundRobinSlice(limit);
+        }
+    }
+
+    /// <summary>The next CPU that executes, in turn.</summary>
+    private bool RunRoundRobinSlice(ulong limit)
+    {
+        for (int tried = 0; tried < _cpus.Length; tried++)
+        {
+            int i = _turn;
+            _turn = _turn + 1 == _cpus.Length ? 0 : _turn + 1;
+            if (RunFor(i, Options.Quantum, limit, random: null))
+                return true;
+        }
+        return false;
+    }
+
+    private bool RunRandomSlice(ulong limit)
+    {
+        // A message is delivered soon, but not always before its sender or target goes on.
+        if (Fabric.Pending.Count != 0 && _random.OneIn(2))
+            Fabric.Deliver(Fabric.Pending[_random.Next(Fabric.Pending.Count)]);
+        int first = _random.Next(_cpus.Length);
+        // Bursts of all magnitudes: most races need a few instructions of one CPU between two of another, some need many.
+        int magnitude = System.Numerics.BitOperations.Log2((uint)Options.Quantum) + 1;
+        int quantum = 1 + _random.Next(Math.Min(Options.Quantum, 1 << _random.Next(magnitude)));
+        for (int tried = 0; tried < _cpus.Length; tried++)
+            if (RunFor((first + tried) % _cpus.Length, quantum, limit, _random))
+                return true;
+        return false;
+    }
+
+    /// <summary>Runs a CPU for at most a quantum, the limit, or up to the next timer. False when it does not execute.</summary>
+    private bool RunFor(int index, long quantum, ulong limit, DeterministicRandom? random)
+    {
+        Cpu cpu = _cpus[index];
+        if (!MayExecute(cpu))
+            return false;
+        ulong untilTimer = _nextEvent > _sliceStart ? _nextEvent - _sliceStart : 1;
+        long budget = (long)Math.Min(Math.Min((ulong)quantum, limit), untilTimer);
+        BeginSlice(cpu, budget);
+        long retired = Options.Profile.IsCoherent ? _interpreter.Run(cpu, budget)
+            : random == null ? _agents[index].Run(budget)
+            : RunRandomly(_agents[index], budget, random);
+        EndSlice(cpu, retired);
+        return true;
+    }
+
+    /// <summary>True for a CPU that executes or that an event will wake. NMI and INIT count even when they are not deliverable yet.</summary>
+    private static bool MayExecute(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
+        if (s->Activity == Activity.Active || cpu.Mailbox != Mail.None)
+            return s->Activity != Activity.Shutdown;
+        return s->Activity is Activity.Halted or Activity.Waiting && (s->SystemFlags & Rflags.If) != 0 && cpu.Apic.HasInterrupt;
+    }
+
+    private static long RunRandomly(ModelledCpu agent, long budget, DeterministicRandom random)
+    {
+        Span<ulong> units = stackalloc ulong[64];
+        CpuState* s = agent.Cpu.State;
+        s->YieldRequested = 0;
+        long done = 0;
+        while (s->Budget > 0 && s->YieldRequested == 0)
+        {
+            ulong bits = random.Next();
+            if ((bits & 3) != 0)
+            {
+                agent.FetchAhead(random);
+            }
+            else if ((bits & 4) != 0)
+            {
+                int n = agent.FetchCandidates(units);
+                if (n > 0)
+                    agent.FetchAny(units[random.Next(n)], random);
+            }
+            if (!agent.Execute(out bool retired))
+                break;
+            if (retired)
+                done++;
+            if ((bits & 0x70) < 0x30)
+                agent.Drain();
+        }
+        s->Budget = 0;
+        if (s->Activity != Activity.Active)
+            agent.Cpu.StoreBuffer.DrainAll();
+        return done;
+    }
+
+    private void RunListed(ScheduleEvent e, ulong limit)
+    {
+        ModelledCpu agent = _agents[e.Cpu.Value];
+        Span<ulong> units = stackalloc ulong[64];
+        if (e.Action == ScheduleAction.Run)
+        {
+            RunFor(e.Cpu.Value, e.Count, limit, random: null);
+            return;
+        }
+        for (int i = 0; i < e.Count && _stop == null; i++)
+        {
+            switch (e.Action)
+            {
+                case ScheduleAction.Fetch:
+                    if (agent.FetchCandidates(units) != 0)
+                        agent.Fetch(units[0], e.Version);
+                    break;
+                case ScheduleAction.Execute:
+                    Step(e.Cpu);
+                    break;
+                case ScheduleAction.Drain:
+                    agent.Drain();
+                    break;
+                case ScheduleAction.Deliver:
+                    Fabric.DeliverNext(e.Cpu);
+                    break;
+            }
+        }
+    }
+}
