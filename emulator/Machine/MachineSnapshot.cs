@@ -11,12 +11,17 @@ public sealed class MachineSnapshot
 {
     internal sealed record CpuPart(byte[] State, byte[] Tlbs, PendingStore[] Stores, Mail Mailbox, byte SipiVector, byte[] Queue, ulong SerialisedAt);
 
-    internal required RamSnapshot Ram { get; init; }
-    internal required CpuPart[] Cpus { get; init; }
-    internal required byte[] Devices { get; init; }
-    internal required object History { get; init; }
-    internal required (ulong Now, ulong Instructions, ulong Random, int Turn, int ListPosition, ulong Hash) Clock { get; init; }
-    internal required RunResult? Stop { get; init; }
+    internal sealed record Contents(
+        RamSnapshot Ram,
+        CpuPart[] Cpus,
+        byte[] Devices,
+        object History,
+        (ulong Now, ulong Instructions, ulong Random, int Turn, int ListPosition, ulong Hash) Clock,
+        RunResult? Stop);
+
+    internal readonly Contents Parts;
+
+    internal MachineSnapshot(Contents parts) => Parts = parts;
 }
 
 /// <summary>Taking and restoring snapshots.</summary>
@@ -32,32 +37,31 @@ public sealed unsafe partial class Machine
         foreach (ISnapshotted device in _devices)
             device.Save(writer);
         writer.Flush();
-        return new MachineSnapshot
-        {
-            Ram = ram,
-            Cpus = [.. _agents.Select(SaveCpu)],
-            Devices = stream.ToArray(),
-            History = _history.Save(),
-            Clock = (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash),
-            Stop = _stop,
-        };
+        return new MachineSnapshot(new MachineSnapshot.Contents(
+            ram,
+            [.. _agents.Select(SaveCpu)],
+            stream.ToArray(),
+            _history.Save(),
+            (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash),
+            _stop));
     }
 
     /// <summary>Brings a snapshot of this machine back.</summary>
     public void Restore(MachineSnapshot snapshot)
     {
-        if (snapshot.Cpus.Length != _cpus.Length || snapshot.Ram.PageCount != Memory.PageCount)
+        MachineSnapshot.Contents parts = snapshot.Parts;
+        if (parts.Cpus.Length != _cpus.Length || parts.Ram.PageCount != Memory.PageCount)
             throw new ArgumentException("the snapshot is of a machine with other CPUs or other memory", nameof(snapshot));
-        _ram.Restore(snapshot.Ram);
-        _history.Restore(snapshot.History);
+        _ram.Restore(parts.Ram);
+        _history.Restore(parts.History);
         for (int i = 0; i < _cpus.Length; i++)
-            RestoreCpu(_agents[i], snapshot.Cpus[i]);
+            RestoreCpu(_agents[i], parts.Cpus[i]);
         ForbidDirectWrites();
-        using var reader = new BinaryReader(new MemoryStream(snapshot.Devices));
+        using var reader = new BinaryReader(new MemoryStream(parts.Devices));
         foreach (ISnapshotted device in _devices)
             device.Restore(reader);
-        (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash) = snapshot.Clock;
-        _stop = snapshot.Stop;
+        (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash) = parts.Clock;
+        _stop = parts.Stop;
         _nextEvent = 0;
     }
 
