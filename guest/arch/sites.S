@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The patched instructions, each at a chosen place.
+ *
+ * Every run_site_*(const unsigned *seq) returns struct site_run { target, seq }: which way the site sent it
+ * (0 old, 1 new, 2 neither) and what *seq was just before. The load of *seq, a run-up of one-byte NOPs and the site
+ * are straight-line code with nothing serialising in it: by the time the load executes, the front end may long have
+ * fetched the site. That is the race which the kernel's stale count is about.
+ */
+#include "asm.h"
+
+#ifdef __x86_64__
+#define SEQ_POINTER %rdi
+#else
+#define SEQ_POINTER %eax
+#endif
+
+	.macro JUMP_ENTRY name, key, target, alternative=0
+	.pushsection __jump_table, "aw"
+	.balign	4
+	.long	\name - .
+	.long	\target - .
+	.ifc	\alternative, 0
+	.long	0
+	.else
+	.long	\alternative - .
+	.endif
+	.long	\key - .
+	.popsection
+	.endm
+
+/*
+ * Six bytes, and NOPs. The branch is never taken, so for a CPU this is straight-line code; but a translator like QEMU's
+ * ends a block here, and so cannot enter a block before the load that has an older site at its end.
+ */
+	.macro RUN_UP length
+	movl	(SEQ_POINTER), %edx
+	testl	%edx, %edx
+	.byte	0x78, 0x00		/* js to the next instruction */
+	.fill	\length - 6, 1, 0x90
+	.endm
+
+	.section .text.sites, "ax"
+	.globl __sites_begin
+__sites_begin:
+
+/*
+ * The mail's site, with the mail's bytes: eb e5 jumps to 27 bytes before its own end, eb f0 to 16.
+ */
+	.macro MAIL_SITE name, key
+	.balign	64, 0xcc
+	.fill	16, 1, 0xcc
+jump_site_\name\()_old:
+	xorl	%eax, %eax		/* eb e5 comes here */
+	ret
+	.fill	8, 1, 0xcc
+jump_site_\name\()_new:
+	.byte	0xeb, 3f - 1f		/* eb f0 comes here */
+1:
+	.globl run_site_\name
+	.type run_site_\name, @function
+run_site_\name:
+	RUN_UP	12
+	.globl jump_site_\name
+jump_site_\name:
+	.byte	0xeb, 0xe5
+2:	.size	jump_site_\name, 2
+	.if	(2b - jump_site_\name\()_old != 27) || (2b - jump_site_\name\()_new != 16)
+	.error	"the targets are not the mail's"
+	.endif
+	.fill	6, 1, 0xcc
+3:	movl	$1, %eax
+	ret
+	.size run_site_\name, . - run_site_\name
+	JUMP_ENTRY jump_site_\name, \key, jump_site_\name\()_new, jump_site_\name\()_old
+	.endm
+
+/* A two-byte NOP that becomes a short jump. */
+	.macro SHORT_NOP_SITE name, key
+	.balign	64, 0xcc
+	.globl run_site_\name
+	.type run_site_\name, @function
+run_site_\name:
+	RUN_UP	16
+	.globl jump_site_\name
+jump_site_\name:
+#ifdef __x86_64__
+	.byte	0x66, 0x90
+#else
+	.byte	0x89, 0xf6		/* mov %esi, %esi */
+#endif
+	.size	jump_site_\name, 2
+	xorl	%eax, %eax
+	ret
+	.fill	8, 1, 0xcc
+jump_site_\name\()_new:
+	movl	$1, %eax
+	ret
+	.size run_site_\name, . - run_site_\name
+	JUMP_ENTRY jump_site_\name, \key, jump_site_\name\()_new
+	.endm
+
+/*
+ * A five-byte NOP that becomes a five-byte jump, `offset` bytes after a multiple of `align`. A jump that is torn
+ * between the two (new opcode and first displacement byte from one, the rest of the other) does not reach
+ * either target: it lands on 0xcc, on "neither", or beyond the end of the text, where nothing is mapped.
+ */
+	.macro NOP5_SITE name, key, align, offset
+	.balign	\align, 0xcc
+	.fill	\offset - 16, 1, 0xcc
+	.globl run_site_\name
+	.type run_site_\name, @function
+run_site_\name:
+	RUN_UP	16
+	.globl jump_site_\name
+jump_site_\name:
+#ifdef __x86_64__
+	.byte	0x0f, 0x1f, 0x44, 0x00, 0x00	/* nopl 0(%rax,%rax,1) */
+#else
+	.byte	0x3e, 0x8d, 0x74, 0x26, 0x00	/* lea %ds:0(%esi,%eiz,1), %esi */
+#endif
+	.size	jump_site_\name, 5
+1:	xorl	%eax, %eax
+	ret
+	.fill	0x1f - (. - 1b), 1, 0xcc
+	movl	$2, %eax		/* e9 1f 00 00 00: the NOP's second byte under the jump's others */
+	ret
+	.fill	0x40 - (. - 1b), 1, 0xcc
+jump_site_\name\()_new:
+	movl	$1, %eax
+	ret
+	.size run_site_\name, . - run_site_\name
+	JUMP_ENTRY jump_site_\name, \key, jump_site_\name\()_new
+	.endm
+
+	MAIL_SITE	short, short_key
+	SHORT_NOP_SITE	short_nop, short_nop_key
+	NOP5_SITE	jmp5, jmp5_key, 64, 32	/* within one aligned quadword */
+	NOP5_SITE	quad, quad_key, 64, 38	/* across two quadwords of one cache line */
+	NOP5_SITE	line, line_key, 64, 62	/* across two cache lines of one page */
+
+/* One key, four sites: what text_poke_bp_batch is for. */
+	SHORT_NOP_SITE	batch_short, batch_key
+	NOP5_SITE	batch_jmp5, batch_key, 64, 32
+	NOP5_SITE	batch_quad, batch_key, 64, 38
+	NOP5_SITE	batch_line, batch_key, 64, 62
+
+	NOP5_SITE	page, page_key, 4096, 4094	/* across two pages */
+
+/* site=init: the same key owns a site that outlives boot and one that does not. */
+	MAIL_SITE	init_core, init_key
+
+	.section .init.text, "ax"
+	MAIL_SITE	init, init_key
+
+	.section .note.GNU-stack, "", @progbits

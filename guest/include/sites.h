@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* site=: which instruction is patched, and how to execute it. */
+#ifndef SITES_H
+#define SITES_H
+
+#include "jump_label.h"
+
+/* Comes back in two registers: RAX:RDX on 64 bits, EAX:EDX on 32 (-freg-struct-return). */
+struct site_run {
+	unsigned long target; /* 0 old (key disabled), 1 new (key enabled), anything else: neither */
+	unsigned long seq;    /* *seq just before */
+};
+typedef struct site_run (*site_fn)(const u32 *seq);
+
+#define SITE_MAX_RUNS 4
+
+struct site {
+	const char *name;
+	const char *help;
+	struct static_key *key;
+	site_fn runs[SITE_MAX_RUNS]; /* none: it is executed by sending an IPI to oneself */
+};
+
+extern const struct site sites[];
+extern const unsigned int nr_sites;
+#define SITE_IS_INIT(site) ((site)->key == &init_key.key)
+#define SITE_IS_HANDLER(site) ((site)->key == &handler_key.key)
+
+extern struct static_key_false handler_key, init_key;
+
+struct site_run run_site_init(const u32 *seq); /* init text */
+
+#endif

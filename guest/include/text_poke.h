@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Linux's asm/text-patching.h, near enough. */
+#ifndef TEXT_POKE_H
+#define TEXT_POKE_H
+
+#include "spinlock.h"
+#include "types.h"
+
+#define INT3_INSN_SIZE 1
+#define INT3_INSN_OPCODE 0xcc
+#define JMP8_INSN_SIZE 2
+#define JMP8_INSN_OPCODE 0xeb
+#define JMP32_INSN_SIZE 5
+#define JMP32_INSN_OPCODE 0xe9
+#define POKE_MAX_OPCODE_SIZE 5
+
+#ifdef __x86_64__
+#define BYTES_NOP2 0x66, 0x90
+#define BYTES_NOP5 0x0f, 0x1f, 0x44, 0x00, 0x00
+#else /* as Linux on 32 bits, where not every CPU knows the long NOP */
+#define BYTES_NOP2 0x89, 0xf6
+#define BYTES_NOP5 0x3e, 0x8d, 0x74, 0x26, 0x00
+#endif
+
+struct text_poke_loc {
+	unsigned long addr;
+	s32 disp; /* what the #BP handler emulates: a jump by this much from the end of the instruction; a NOP by 0 */
+	u8 len;
+	u8 old;   /* the first byte before the patch */
+	u8 text[POKE_MAX_OPCODE_SIZE];
+};
+
+struct pt_regs;
+
+/* One patcher at a time, for every function below except the handler. */
+extern struct mutex text_mutex;
+
+/* Writes bytes of read-only text by way of poke=, first to last, one store each. */
+void text_poke(unsigned long addr, const void *opcode, size_t len);
+/* Writes one aligned quadword of text by a single store. */
+void text_poke_quad(unsigned long addr, u64 value);
+
+/* Linux's protocol, for one site and for many, which must be sorted by address. */
+void text_poke_bp(unsigned long addr, const void *opcode, size_t len);
+void text_poke_bp_batch(struct text_poke_loc *tp, unsigned int nr_entries);
+/* Collects sites for text_poke_bp_batch(), in any order; runs it when the vector is full, and at the finish. */
+void text_poke_queue(unsigned long addr, const void *opcode, size_t len);
+void text_poke_finish(void);
+
+void text_poke_loc_init(struct text_poke_loc *tp, unsigned long addr, const void *opcode, size_t len);
+int poke_int3_handler(struct pt_regs *regs);
+
+/* arch/protocols.c: patches one site by protocol=. */
+void text_poke_by_protocol(unsigned long addr, const void *opcode, size_t len);
+
+/* For the protocols: the descriptor that poke_int3_handler() looks into. */
+void poke_publish(struct text_poke_loc *vec, unsigned int nr_entries);
+void poke_retire(void);
+
+#endif
