@@ -180,7 +180,7 @@ public sealed unsafe class ModelledCpu : IDisposable
         return s->Exit != ExitReason.Unsupported;
     }
 
-    /// <summary>A quantum under the round-robin policy: fetches as far ahead as the profile allows, and drains one store every other instruction.</summary>
+    /// <summary>A quantum under the round-robin policy: fetches as far ahead as the profile allows when the queue is half empty, and drains one store every other instruction.</summary>
     /// <returns>Instructions retired.</returns>
     public long Run(long budget)
     {
@@ -189,7 +189,8 @@ public sealed unsafe class ModelledCpu : IDisposable
         _s->YieldRequested = 0;
         while (_s->Budget > 0 && _s->YieldRequested == 0)
         {
-            FetchAll();
+            if (Queue.IsHalfEmpty)
+                FetchAll();
             if (!Execute(out bool retired))
                 break;
             if (retired)

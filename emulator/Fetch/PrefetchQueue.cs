@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Emu.Memory;
 
@@ -10,26 +11,30 @@ namespace Emu.Fetch;
 /// </summary>
 public sealed unsafe class PrefetchQueue : IDisposable
 {
-    /// <summary>Ring of bytes, written twice so that any 16 in a row can be read at once.</summary>
-    private const int Ring = 256;
+    /// <summary>The bytes stand in a buffer through which they slide: the first is at <see cref="_head"/>.</summary>
+    private const int Size = 512;
 
-    private readonly byte* _ring;
-    private readonly bool[] _present = new bool[Ring];
-    private readonly ulong[] _page = new ulong[2];
+    /// <summary>Behind this position the contents are moved to the front; depth and unit are far smaller.</summary>
+    private const int Full = 256;
+
+    private readonly byte* _bytes;
+
+    /// <summary>Which bytes were fetched, where they need not be in order; null where they are.</summary>
+    private readonly bool[]? _present;
     private readonly ulong[] _physicalPage = new ulong[2];
     private readonly int _depth;
     private ulong _start;
+    private int _head;
     private int _ready;
 
     public PrefetchQueue(FetchProfile profile)
     {
         Profile = profile;
-        Unit = Math.Max(1, Math.Min(profile.Granule, profile.AtomicUnit));
-        if (profile.AtomicUnit > profile.Granule)
-            Unit = profile.AtomicUnit;
+        Unit = profile.AtomicUnit > profile.Granule ? profile.AtomicUnit : Math.Min(profile.Granule, profile.AtomicUnit);
         // Coherent fetch still needs room for one instruction: it is filled at execution and emptied after it.
         _depth = Math.Max(profile.Depth, 16);
-        _ring = (byte*)NativeMemory.AllocZeroed(2 * Ring + 16);
+        _bytes = (byte*)NativeMemory.AllocZeroed(Size);
+        _present = profile.Order == FetchOrder.Any ? new bool[Size] : null;
     }
 
     public FetchProfile Profile { get; }
@@ -44,38 +49,39 @@ public sealed unsafe class PrefetchQueue : IDisposable
     public int Ready => _ready;
 
     /// <summary>The bytes from <see cref="Start"/>: 16 may be read, <see cref="Ready"/> of them count.</summary>
-    public byte* Bytes => _ring + (int)(_start & (Ring - 1));
+    public byte* Bytes => _bytes + _head;
 
     /// <summary>Empties the queue and points it at an address.</summary>
     public void Flush(ulong linear)
     {
-        if (Profile.Order == FetchOrder.Any || _ready != 0)
+        if (_present != null)
             Array.Clear(_present);
+        _head = 0;
         _ready = 0;
         _start = linear;
     }
 
-    /// <summary>The instruction pointer moved on by an instruction that was in the queue.</summary>
+    /// <summary>The instruction pointer moved on by bytes that were in the queue.</summary>
     public void Advance(int length)
     {
-        for (int i = 0; i < length; i++)
-            _present[(int)((_start + (ulong)i) & (Ring - 1))] = false;
+        _head += length;
         _start += (ulong)length;
         _ready -= length;
+        if (_head > Full)
+            Compact();
     }
 
     /// <summary>The instruction pointer jumped; where the profile does not flush on branches, fetched bytes within reach of the target stay.</summary>
     public void Branch(ulong linear)
     {
-        if (Profile.BranchFlushes || linear - _start >= (ulong)_depth)
+        ulong distance = linear - _start;
+        if (Profile.BranchFlushes || distance >= (ulong)(_present == null ? _ready : _depth))
         {
             Flush(linear);
             return;
         }
-        for (ulong at = _start; at < linear; at++)
-            _present[(int)(at & (Ring - 1))] = false;
-        _start = linear;
-        _ready = 0;
+        Advance((int)distance);
+        _ready = Math.Max(_ready, 0);
         CountReady();
     }
 
@@ -83,15 +89,13 @@ public sealed unsafe class PrefetchQueue : IDisposable
     public int Candidates(Span<ulong> units)
     {
         int n = 0;
-        ulong mask = ~(ulong)(Unit - 1);
         ulong end = _start + (ulong)_depth;
-        for (ulong at = (_start + (ulong)_ready) & mask; at < end && n < units.Length; at += (ulong)Unit)
+        for (ulong at = (_start + (ulong)_ready) & ~(ulong)(Unit - 1); at < end && n < units.Length; at += (ulong)Unit)
         {
-            ulong first = Math.Max(at, _start);
-            if (_present[(int)(first & (Ring - 1))])
+            if (IsPresent(Math.Max(at, _start)))
                 continue;
             units[n++] = at;
-            if (Profile.Order == FetchOrder.InOrder)
+            if (_present == null)
                 break;
         }
         return n;
@@ -104,7 +108,7 @@ public sealed unsafe class PrefetchQueue : IDisposable
         return _ready >= _depth ? ulong.MaxValue : at;
     }
 
-    /// <summary>A fetch event: takes in the bytes of a unit, as far as they lie ahead of the instruction pointer.</summary>
+    /// <summary>A fetch event: takes in the bytes of a unit, as far as they lie ahead of the instruction pointer and were not fetched before.</summary>
     /// <param name="linear">Linear address of the unit, aligned to <see cref="Unit"/>.</param>
     /// <param name="physical">Its physical address.</param>
     /// <param name="bytes">Its <see cref="Unit"/> bytes.</param>
@@ -112,7 +116,16 @@ public sealed unsafe class PrefetchQueue : IDisposable
     {
         NotePage(linear, physical);
         for (int i = 0; i < Unit; i++)
-            Put(linear + (ulong)i, bytes[i]);
+        {
+            ulong at = linear + (ulong)i;
+            if (at < _start || IsPresent(at))
+                continue;
+            _bytes[IndexOf(at)] = bytes[i];
+            if (_present != null)
+                _present[IndexOf(at)] = true;
+            else
+                _ready++;
+        }
         CountReady();
     }
 
@@ -123,18 +136,22 @@ public sealed unsafe class PrefetchQueue : IDisposable
     public void Fill(ulong linear, ulong physical, byte* host)
     {
         NotePage(linear, physical);
-        int n = _depth - _ready;
         // Whole units only: the last one may reach beyond the depth.
-        ulong end = (linear + (ulong)n + (ulong)Unit - 1) & ~(ulong)(Unit - 1);
-        n = (int)Math.Min(end - linear, Page.Size - (linear & Page.OffsetMask));
+        ulong end = (_start + (ulong)_depth + (ulong)Unit - 1) & ~(ulong)(Unit - 1);
+        int n = (int)Math.Min(end - linear, Page.Size - (linear & Page.OffsetMask));
+        int index = IndexOf(linear);
+        if (_present == null)
+        {
+            Unsafe.CopyBlockUnaligned(_bytes + index, host, (uint)n);
+            _ready += n;
+            return;
+        }
         for (int i = 0; i < n; i++)
         {
-            int at = (int)((linear + (ulong)i) & (Ring - 1));
-            if (_present[at])
+            if (_present[index + i])
                 continue;
-            _present[at] = true;
-            _ring[at] = host[i];
-            _ring[at + Ring] = host[i];
+            _present[index + i] = true;
+            _bytes[index + i] = host[i];
         }
         CountReady();
     }
@@ -149,23 +166,25 @@ public sealed unsafe class PrefetchQueue : IDisposable
     /// <summary>True when a byte in the queue came from [address, address + length); by linear or by physical address.</summary>
     public bool Overlaps(ulong address, int length, bool linear)
     {
-        for (ulong at = _start; at < _start + (ulong)_depth + (ulong)Unit; at++)
-        {
-            if (!_present[(int)(at & (Ring - 1))])
-                continue;
-            ulong key = linear ? at : PhysicalOf(at);
-            if (key - address < (ulong)length)
+        if (linear && (address >= _start + (ulong)(_depth + Unit) || address + (ulong)length <= _start))
+            return false;
+        for (ulong at = _start; at < _start + (ulong)(_depth + Unit); at++)
+            if (IsPresent(at) && (linear ? at : PhysicalOf(at)) - address < (ulong)length)
                 return true;
-        }
         return false;
     }
 
+    /// <summary>True when less than half of the depth is filled in order: time for a fetch unit to go on.</summary>
+    public bool IsHalfEmpty => _ready <= _depth / 2;
+
     /// <summary>Every byte in the queue with its linear address, in order of address: for tables and hashes.</summary>
-    public IEnumerable<(ulong Linear, byte Value)> Contents()
+    public List<(ulong Linear, byte Value)> Contents()
     {
+        var contents = new List<(ulong, byte)>();
         for (ulong at = _start; at < _start + (ulong)_depth + (ulong)Unit; at++)
-            if (_present[(int)(at & (Ring - 1))])
-                yield return (at, ByteAt(at));
+            if (IsPresent(at))
+                contents.Add((at, _bytes[IndexOf(at)]));
+        return contents;
     }
 
     /// <summary>Copies all state out, for a snapshot.</summary>
@@ -174,16 +193,12 @@ public sealed unsafe class PrefetchQueue : IDisposable
         using var stream = new MemoryStream();
         using var w = new BinaryWriter(stream);
         w.Write(_start);
-        w.Write(_ready);
-        for (int i = 0; i < 2; i++)
+        w.Write(_physicalPage[0]);
+        w.Write(_physicalPage[1]);
+        foreach ((ulong linear, byte value) in Contents())
         {
-            w.Write(_page[i]);
-            w.Write(_physicalPage[i]);
-        }
-        for (int i = 0; i < Ring; i++)
-        {
-            w.Write(_present[i]);
-            w.Write(_present[i] ? _ring[i] : (byte)0);
+            w.Write((ushort)(linear - _start));
+            w.Write(value);
         }
         return stream.ToArray();
     }
@@ -192,47 +207,48 @@ public sealed unsafe class PrefetchQueue : IDisposable
     public void Restore(byte[] saved)
     {
         using var r = new BinaryReader(new MemoryStream(saved));
-        _start = r.ReadUInt64();
-        _ready = r.ReadInt32();
-        for (int i = 0; i < 2; i++)
+        Flush(r.ReadUInt64());
+        _physicalPage[0] = r.ReadUInt64();
+        _physicalPage[1] = r.ReadUInt64();
+        for (int left = saved.Length - 24; left > 0; left -= 3)
         {
-            _page[i] = r.ReadUInt64();
-            _physicalPage[i] = r.ReadUInt64();
+            int index = r.ReadUInt16();
+            _bytes[index] = r.ReadByte();
+            if (_present != null)
+                _present[index] = true;
+            else
+                _ready++;
         }
-        for (int i = 0; i < Ring; i++)
-        {
-            _present[i] = r.ReadBoolean();
-            _ring[i] = _ring[i + Ring] = r.ReadByte();
-        }
+        CountReady();
     }
 
-    public void Dispose() => NativeMemory.Free(_ring);
+    public void Dispose() => NativeMemory.Free(_bytes);
 
-    private byte ByteAt(ulong linear) => _ring[(int)(linear & (Ring - 1))];
+    private int IndexOf(ulong linear) => _head + (int)(linear - _start);
 
-    private void Put(ulong linear, byte value)
+    private bool IsPresent(ulong linear) => _present == null ? linear - _start < (ulong)_ready : _present[IndexOf(linear)];
+
+    private void NotePage(ulong linear, ulong physical) => _physicalPage[(int)(linear >> Page.Shift) & 1] = physical & Page.Mask;
+
+    /// <summary>Moves what is in the queue to the front of the buffer.</summary>
+    private void Compact()
     {
-        if (linear < _start)
-            return;
-        int at = (int)(linear & (Ring - 1));
-        if (_present[at])
-            return;
-        _present[at] = true;
-        _ring[at] = value;
-        _ring[at + Ring] = value;
-    }
-
-    private void NotePage(ulong linear, ulong physical)
-    {
-        int slot = (int)(linear >> Page.Shift) & 1;
-        _page[slot] = linear & Page.Mask;
-        _physicalPage[slot] = physical & Page.Mask;
+        int length = _depth + Unit;
+        new ReadOnlySpan<byte>(_bytes + _head, length).CopyTo(new Span<byte>(_bytes, length));
+        if (_present != null)
+        {
+            Array.Copy(_present, _head, _present, 0, length);
+            Array.Clear(_present, length, Size - length);
+        }
+        _head = 0;
     }
 
     private void CountReady()
     {
+        if (_present == null)
+            return;
         int limit = _depth + Unit;
-        while (_ready < limit && _present[(int)((_start + (ulong)_ready) & (Ring - 1))])
+        while (_ready < limit && _present[_head + _ready])
             _ready++;
     }
 }
