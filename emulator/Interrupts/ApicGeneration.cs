@@ -19,7 +19,7 @@ internal sealed record ApicGeneration(byte Version, int MaxLvtEntry, bool ApicBu
         if (model.Has(CpuFeatures.X2Apic))
             return new ApicGeneration(0x15, 6, false, false, true, true, deadline);
         if (model.Has(CpuFeatures.Sse2))
-            return new ApicGeneration(0x14, 5, false, true, false, false, deadline);
+            return new ApicGeneration((byte)(model.Vendor == CpuVendor.Amd ? 0x10 : 0x14), 5, false, true, false, false, deadline);
         return new ApicGeneration(0x11, 4, true, true, false, false, deadline);
     }
 

@@ -1,0 +1,180 @@
+using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
+using Emu.Cpus;
+using Emu.Interrupts;
+using Emu.Memory;
+
+namespace Emu.Boot;
+
+/// <summary>
+/// A kernel with a multiboot 1 header (Multiboot Specification, version 0.6.96): an ELF executable, or any file whose header gives load addresses.
+/// </summary>
+public sealed class Multiboot1 : BootImage
+{
+    /// <summary>EAX at entry.</summary>
+    public const uint BootloaderMagic = 0x2BADB002;
+
+    private const uint HeaderMagic = 0x1BADB002;
+    private const int SearchLength = 8192;
+
+    /// <summary>Header flags: bits 15:0 are requirements, a loader that does not know one must refuse.</summary>
+    private const uint PageAlign = 1 << 0;
+    private const uint MemoryInfo = 1 << 1;
+    private const uint VideoMode = 1 << 2;
+    private const uint Requirements = 0xFFFF;
+    private const uint AddressFields = 1 << 16;
+
+    private readonly bool _needsLongMode;
+
+    private Multiboot1(string name, IReadOnlyList<ImageSegment> segments, ulong entry, SymbolTable symbols, bool needsLongMode)
+        : base(name, ImageKind.Multiboot1, segments, entry, symbols)
+    {
+        _needsLongMode = needsLongMode;
+    }
+
+    /// <summary>False when there is no multiboot header.</summary>
+    /// <exception cref="BootException">There is one, and something is wrong.</exception>
+    public static bool TryOpen(ReadOnlyMemory<byte> bytes, string name, [NotNullWhen(true)] out Multiboot1? image)
+    {
+        image = null;
+        int header = FindHeader(bytes.Span);
+        if (header < 0)
+            return false;
+        uint flags = Word(bytes, header + 4);
+        CheckFlags(name, header, flags);
+        bool isElf = ElfFile.IsElf(bytes.Span);
+        ElfFile? elf = isElf ? ElfFile.Parse(bytes, name) : null;
+        if ((flags & AddressFields) != 0)
+            image = FromAddressFields(bytes, name, header, elf);
+        else if (elf != null)
+            image = FromElf(elf, name);
+        else
+            throw new BootException(name, $"multiboot header at file offset 0x{header:x}", "the file is no ELF, and its header gives no load addresses (flag bit 16)",
+                "link it as ELF or fill in the address fields");
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public override void Load(PhysicalMemory memory, Cpu bootCpu, string commandLine = "", IReadOnlyList<BootModule>? modules = null)
+    {
+        if (_needsLongMode && !bootCpu.Model.Has(CpuFeatures.LongMode))
+            throw new BootException(Name, "", $"it is a 64-bit ELF, and the CPU model {bootCpu.Model.Name} has no 64-bit mode", "choose another model or the 32-bit build");
+        CheckSegments(memory);
+        var info = new MultibootInfo(this, memory, commandLine, modules ?? []);
+        LoadSegments(memory);
+        info.Write();
+        Enter(bootCpu, info.Address);
+        (bootCpu.Apic as LocalApic)?.EnterVirtualWireMode();
+    }
+
+    private static int FindHeader(ReadOnlySpan<byte> bytes)
+    {
+        int end = Math.Min(bytes.Length, SearchLength);
+        for (int at = 0; at + 12 <= end; at += 4)
+        {
+            uint flags = BinaryPrimitives.ReadUInt32LittleEndian(bytes[(at + 4)..]);
+            uint checksum = BinaryPrimitives.ReadUInt32LittleEndian(bytes[(at + 8)..]);
+            if (BinaryPrimitives.ReadUInt32LittleEndian(bytes[at..]) == HeaderMagic && HeaderMagic + flags + checksum == 0)
+                return at;
+        }
+        return -1;
+    }
+
+    private static void CheckFlags(string name, int header, uint flags)
+    {
+        string where = $"multiboot header at file offset 0x{header:x}";
+        if ((flags & VideoMode) != 0)
+            throw new BootException(name, where, "it requires a video mode (flag bit 2), and there is no display", "clear the bit and use the serial port");
+        uint unknown = flags & Requirements & ~(PageAlign | MemoryInfo);
+        if (unknown != 0)
+            throw new BootException(name, where, $"it requires features 0x{unknown:x} that multiboot 1 does not define", "clear these flag bits");
+    }
+
+    private static Multiboot1 FromElf(ElfFile elf, string name)
+    {
+        ImageSegment[] segments = [.. elf.Segments.Select(s => new ImageSegment(s.Where, s.PhysicalAddress, s.MemorySize, elf.Data(s)))];
+        // e_entry is virtual; the CPU starts without paging, at the physical address of the same byte.
+        foreach (ElfSegment s in elf.Segments)
+        {
+            if (elf.Entry - s.VirtualAddress < s.MemorySize)
+                return new Multiboot1(name, segments, CheckEntry(name, elf.Entry - s.VirtualAddress + s.PhysicalAddress), elf.Symbols, elf.Is64);
+        }
+        // Linked at one address and entered at its physical twin.
+        foreach (ElfSegment s in elf.Segments)
+        {
+            if (elf.Entry - s.PhysicalAddress < s.MemorySize)
+                return new Multiboot1(name, segments, CheckEntry(name, elf.Entry), elf.Symbols, elf.Is64);
+        }
+        throw new BootException(name, "ELF header", $"the entry 0x{elf.Entry:x} is in no loaded segment", "name the entry with ENTRY() in the linker script");
+    }
+
+    /// <summary>The a.out kludge: one segment, whose place in the file follows from that of the header.</summary>
+    private static Multiboot1 FromAddressFields(ReadOnlyMemory<byte> bytes, string name, int header, ElfFile? elf)
+    {
+        string where = $"multiboot header at file offset 0x{header:x}";
+        const string Remedy = "correct the address fields or clear flag bit 16";
+        if (header + 32 > bytes.Length)
+            throw new BootException(name, where, "its address fields are cut off", "the file is truncated: copy or build it again");
+        uint headerAddress = Word(bytes, header + 12);
+        uint load = Word(bytes, header + 16);
+        uint loadEnd = Word(bytes, header + 20);
+        uint bssEnd = Word(bytes, header + 24);
+        uint entry = Word(bytes, header + 28);
+        if (load > headerAddress || headerAddress - load > (uint)header)
+            throw new BootException(name, where, $"header_addr 0x{headerAddress:x} and load_addr 0x{load:x} put the start of the load before the start of the file", Remedy);
+        int start = header - (int)(headerAddress - load);
+        uint inFile = (uint)(bytes.Length - start);
+        uint length = loadEnd == 0 ? inFile : loadEnd - load;
+        if (loadEnd != 0 && (loadEnd < load || length > inFile))
+            throw new BootException(name, where, $"load_end_addr 0x{loadEnd:x} asks for 0x{length:x} bytes where the file has 0x{inFile:x}", Remedy);
+        if (length > uint.MaxValue - load)
+            throw new BootException(name, where, $"0x{length:x} bytes from load_addr 0x{load:x} wrap around the end of the address space", Remedy);
+        ulong end = Math.Max((ulong)load + length, bssEnd);
+        if (bssEnd != 0 && bssEnd < load + length)
+            throw new BootException(name, where, $"bss_end_addr 0x{bssEnd:x} is below the end of the load, 0x{load + length:x}", Remedy);
+        if (end == load)
+            throw new BootException(name, where, "nothing is to be loaded", Remedy);
+        if (entry - load >= end - load || entry < load)
+            throw new BootException(name, where, $"entry_addr 0x{entry:x} is not in the load, 0x{load:x} to 0x{end - 1:x}", Remedy);
+        var segment = new ImageSegment(where, load, end - load, bytes.Slice(start, (int)length));
+        return new Multiboot1(name, [segment], entry, elf?.Symbols ?? SymbolTable.Empty, elf?.Is64 ?? false);
+    }
+
+    private static ulong CheckEntry(string name, ulong entry)
+    {
+        if (entry <= uint.MaxValue)
+            return entry;
+        throw new BootException(name, "ELF header", $"the entry lies at physical 0x{entry:x}, out of reach of 32-bit protected mode", "load the image below 4 GiB");
+    }
+
+    private static uint Word(ReadOnlyMemory<byte> bytes, int at) => BinaryPrimitives.ReadUInt32LittleEndian(bytes.Span[at..]);
+
+    /// <summary>
+    /// Multiboot Specification, "Machine state": 32-bit segments of 4 GiB, paging and interrupts off, A20 open (it always is here).
+    /// GDTR, IDTR and ESP are the kernel's to set: until then a segment load or an exception ends in a triple fault rather than in luck.
+    /// </summary>
+    // Sound: the state lives as long as its CPU.
+    private unsafe void Enter(Cpu cpu, ulong info)
+    {
+        CpuState* s = cpu.State;
+        s->Paging.Cr0 = ControlBits.Cr0Pe | ControlBits.Cr0Et;
+        s->Paging.Cr3 = s->Paging.Cr4 = s->Paging.Efer = 0;
+        Flags.Set(s, Rflags.Reserved1);
+        for (int i = 0; i < 16; i++)
+            s->Registers[i] = 0;
+        s->Registers[0] = BootloaderMagic;
+        s->Registers[3] = info;
+        const ushort Present = SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.D | SegmentAttributes.G
+            | SegmentAttributes.WritableOrReadable | SegmentAttributes.Accessed;
+        s->Cs = Flat(0x08, Present | SegmentAttributes.Code);
+        s->Ss = s->Ds = s->Es = s->Fs = s->Gs = Flat(0x10, Present);
+        s->Cpl = 0;
+        s->Gdtr = s->Idtr = default;
+        s->Rip = Entry;
+        s->Activity = Activity.Active;
+        CpuMode.Update(s);
+    }
+
+    private static SegmentRegister Flat(ushort selector, int attributes) =>
+        new() { Selector = selector, Limit = uint.MaxValue, Attributes = (ushort)attributes, Usable = 1 };
+}
