@@ -45,17 +45,7 @@ public sealed class FlatBinary : BootImage
             throw new BootException(Name, "", "a flat binary takes no command line and no modules", "leave them out or boot a multiboot kernel");
         CheckSegments(memory);
         LoadSegments(memory);
-        Enter(bootCpu);
+        Handover.ToRealMode(bootCpu, _segment, _offset);
         (bootCpu.Apic as LocalApic)?.EnterVirtualWireMode();
-    }
-
-    // Sound: the state lives as long as its CPU.
-    private unsafe void Enter(Cpu cpu)
-    {
-        CpuState* s = cpu.State;
-        s->Cs.Selector = _segment;
-        s->Cs.Base = (ulong)_segment << 4;
-        s->Rip = _offset;
-        CpuMode.Update(s);
     }
 }

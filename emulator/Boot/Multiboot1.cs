@@ -63,7 +63,8 @@ public sealed class Multiboot1 : BootImage
         var info = new MultibootInfo(this, memory, commandLine, modules ?? []);
         LoadSegments(memory);
         info.Write();
-        Enter(bootCpu, info.Address);
+        // Multiboot Specification, "Machine state"; A20 is always open here.
+        Handover.ToProtectedMode(bootCpu, (uint)Entry, BootloaderMagic, (uint)info.Address);
         (bootCpu.Apic as LocalApic)?.EnterVirtualWireMode();
     }
 
@@ -148,33 +149,4 @@ public sealed class Multiboot1 : BootImage
     }
 
     private static uint Word(ReadOnlyMemory<byte> bytes, int at) => BinaryPrimitives.ReadUInt32LittleEndian(bytes.Span[at..]);
-
-    /// <summary>
-    /// Multiboot Specification, "Machine state": 32-bit segments of 4 GiB, paging and interrupts off, A20 open (it always is here).
-    /// GDTR, IDTR and ESP are the kernel's to set: until then a segment load or an exception ends in a triple fault rather than in luck.
-    /// </summary>
-    // Sound: the state lives as long as its CPU.
-    private unsafe void Enter(Cpu cpu, ulong info)
-    {
-        CpuState* s = cpu.State;
-        s->Paging.Cr0 = ControlBits.Cr0Pe | ControlBits.Cr0Et;
-        s->Paging.Cr3 = s->Paging.Cr4 = s->Paging.Efer = 0;
-        Flags.Set(s, Rflags.Reserved1);
-        for (int i = 0; i < 16; i++)
-            s->Registers[i] = 0;
-        s->Registers[0] = BootloaderMagic;
-        s->Registers[3] = info;
-        const ushort Present = SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.D | SegmentAttributes.G
-            | SegmentAttributes.WritableOrReadable | SegmentAttributes.Accessed;
-        s->Cs = Flat(0x08, Present | SegmentAttributes.Code);
-        s->Ss = s->Ds = s->Es = s->Fs = s->Gs = Flat(0x10, Present);
-        s->Cpl = 0;
-        s->Gdtr = s->Idtr = default;
-        s->Rip = Entry;
-        s->Activity = Activity.Active;
-        CpuMode.Update(s);
-    }
-
-    private static SegmentRegister Flat(ushort selector, int attributes) =>
-        new() { Selector = selector, Limit = uint.MaxValue, Attributes = (ushort)attributes, Usable = 1 };
 }

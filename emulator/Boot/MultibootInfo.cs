@@ -1,4 +1,5 @@
 using System.Text;
+using Emu.Interrupts;
 using Emu.Memory;
 
 namespace Emu.Boot;
@@ -141,8 +142,8 @@ internal sealed class MultibootInfo
         Entry(w, ConventionalEnd, 0xA_0000 - ConventionalEnd, Reserved);
         Entry(w, BiosStart, MiB - BiosStart, Reserved);
         Entry(w, MiB, _memory.LowSize - MiB, Available);
-        Entry(w, Interrupts.IoApic.DefaultAddress, Interrupts.IoApic.Length, Reserved);
-        Entry(w, Interrupts.ApicBase.DefaultAddress, Page.Size, Reserved);
+        Entry(w, IoApic.DefaultAddress, IoApic.Length, Reserved);
+        Entry(w, ApicBase.DefaultAddress, Page.Size, Reserved);
         Entry(w, PhysicalMemory.HighBase, _memory.Size - _memory.LowSize, Available);
         return stream.ToArray();
     }
