@@ -1,5 +1,3 @@
-using Emu.Memory;
-
 namespace Emu.Cpus;
 
 /// <summary>States in which firmware or a boot loader hands a CPU over to an image; applied to a CPU fresh from reset.</summary>
