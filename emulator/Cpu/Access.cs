@@ -175,10 +175,13 @@ public static unsafe class Access
 
     private static int BytesInPage(ulong linear) => Page.Size - (int)(linear & Page.OffsetMask);
 
-    /// <summary>Start of the following page; outside 64-bit mode linear addresses wrap at 4 GiB.</summary>
+    /// <summary>
+    /// Start of the following page; outside 64-bit mode linear addresses wrap at 4 GiB. An address above 4 GiB is one of 64-bit mode even while CS
+    /// is still another's: the stack to which an interrupt switches, a descriptor table.
+    /// </summary>
     private static ulong NextPage(CpuState* s, ulong linear)
     {
         ulong next = (linear & Page.Mask) + Page.Size;
-        return s->Is64Bit ? next : next & uint.MaxValue;
+        return s->Is64Bit || linear > uint.MaxValue ? next : next & uint.MaxValue;
     }
 }

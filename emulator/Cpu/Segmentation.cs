@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Memory;
 
 namespace Emu.Cpus;
@@ -29,18 +30,18 @@ public static unsafe class Segmentation
             if ((kind & AccessKind.Write) != 0 ? code || !flag : code && !flag)
                 return Access.Raise(s, vector);
         }
+        return IsWithinLimit(in r, offset, size) || Access.Raise(s, vector);
+    }
+
+    /// <summary>SDM, "Limit Checking": of an expand-down segment the offsets above the limit are valid.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsWithinLimit(in SegmentRegister r, ulong offset, int size)
+    {
         ulong last = offset + (ulong)(size - 1);
-        bool expandDown = !code && (r.Attributes & SegmentAttributes.ExpandDownOrConforming) != 0;
-        if (expandDown)
-        {
-            ulong top = (r.Attributes & SegmentAttributes.D) != 0 ? uint.MaxValue : 0xFFFFUL;
-            if (offset <= r.Limit || last > top)
-                return Access.Raise(s, vector);
-        }
-        else if (last > r.Limit)
-        {
-            return Access.Raise(s, vector);
-        }
-        return true;
+        const int expandDown = SegmentAttributes.ExpandDownOrConforming;
+        if ((r.Attributes & (SegmentAttributes.Code | expandDown)) != expandDown)
+            return last <= r.Limit;
+        ulong top = (r.Attributes & SegmentAttributes.D) != 0 ? uint.MaxValue : 0xFFFFUL;
+        return offset > r.Limit && last <= top;
     }
 }

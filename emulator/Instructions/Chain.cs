@@ -60,7 +60,9 @@ public static unsafe class Chain
     /// <summary>Leaves before the instruction: the fault recorded in the state is to be delivered, and nothing of it was committed.</summary>
     public static Op* Fault(CpuState* s, Op* op)
     {
-        s->Exit = ExitReason.Fault;
+        // What we lack leaves by the same road.
+        if (s->Exit != ExitReason.Unsupported)
+            s->Exit = ExitReason.Fault;
         return LeaveBefore(s, op);
     }
 

@@ -1,0 +1,73 @@
+namespace Emu.Cpus;
+
+/// <summary>Far RET in every mode, to the same or an outer privilege level (SDM, "RET").</summary>
+public static unsafe class FarReturn
+{
+    /// <summary>RETF, RETF imm16.</summary>
+    /// <param name="s">The CPU.</param>
+    /// <param name="operandSize">Size in bytes of each value on the stack.</param>
+    /// <param name="release">Bytes of parameters to drop.</param>
+    public static bool Execute(CpuState* s, int operandSize, ushort release)
+    {
+        if (!Stack.Peek(s, 0, operandSize, out ulong rip) || !Stack.Peek(s, operandSize, operandSize, out ulong cs))
+            return false;
+        int popped = 2 * operandSize + release;
+        if (!s->ProtectedMode || s->Virtual8086)
+        {
+            if (!CodeSegment.TryCommitReal(s, (ushort)cs, rip))
+                return false;
+            Stack.Move(s, popped);
+            return true;
+        }
+        Selector selector = new((ushort)cs);
+        if (!TryReadReturnTarget(s, selector, out Descriptor d))
+            return false;
+        if (selector.Rpl == s->Cpl)
+        {
+            if (!CodeSegment.CheckTarget(s, d, rip) || !DescriptorTables.SetAccessed(s, ref d))
+                return false;
+            // The pointer moves in the width of the stack in force, before CS may change the mode.
+            Stack.Move(s, popped);
+            CodeSegment.Commit(s, selector, d, s->Cpl, rip);
+            CpuMode.Update(s);
+            return true;
+        }
+
+        // Outer level: the caller's stack stands behind the parameters, and parameters are dropped from it too.
+        if (!Stack.Peek(s, popped, operandSize, out ulong pointer) || !Stack.Peek(s, popped + operandSize, operandSize, out ulong ss)
+            || !SegmentLoad.TryPrepareStack(s, (ushort)ss, selector.Rpl, Vector.GeneralProtection, CodeSegment.Is64Bit(s, d), out SegmentRegister stack)
+            || !CodeSegment.CheckTarget(s, d, rip) || !DescriptorTables.SetAccessed(s, ref d))
+            return false;
+        CommitOuter(s, selector, d, rip, in stack, pointer, release);
+        return true;
+    }
+
+    /// <summary>The checks of the code segment that a far return or an IRET names.</summary>
+    internal static bool TryReadReturnTarget(CpuState* s, Selector selector, out Descriptor d)
+    {
+        d = default;
+        // "IF return code segment selector is NULL THEN #GP(0)."
+        if (selector.IsNull)
+            return Access.Raise(s, Vector.GeneralProtection);
+        if (!DescriptorTables.TryRead(s, selector, Vector.GeneralProtection, out d))
+            return false;
+        // "IF return code segment descriptor is not a code segment", "IF return code segment selector RPL < CPL",
+        // "IF conforming and DPL > return code segment selector RPL", "IF non-conforming and DPL != return code segment selector RPL".
+        if (!d.IsCode || selector.Rpl < s->Cpl || (d.IsConforming ? d.Dpl > selector.Rpl : d.Dpl != selector.Rpl)
+            || (s->LongModeActive && d.IsLong && d.IsBig))
+            return Access.Raise(s, Vector.GeneralProtection, selector.ErrorCode);
+        return d.IsPresent || Access.Raise(s, Vector.SegmentNotPresent, selector.ErrorCode);
+    }
+
+    /// <summary>Loads CS:RIP and SS:RSP of an outer level, and drops data segments that it may not use.</summary>
+    internal static void CommitOuter(CpuState* s, Selector selector, Descriptor d, ulong rip, in SegmentRegister stack, ulong pointer, int release)
+    {
+        CodeSegment.Commit(s, selector, d, selector.Rpl, rip);
+        s->Ss = stack;
+        // The mode key tells the width of the new stack.
+        CpuMode.Update(s);
+        Stack.SetPointer(s, pointer + (ulong)release);
+        SegmentLoad.DropInnerSegments(s);
+        CpuMode.Update(s);
+    }
+}

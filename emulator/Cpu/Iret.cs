@@ -1,0 +1,132 @@
+namespace Emu.Cpus;
+
+/// <summary>
+/// IRET, IRETD, IRETQ in every mode (SDM, "IRET"). Serialises, and ends the blocking of NMIs.
+/// Deviates: RF is not kept. It would hold off instruction breakpoints, which are not modelled, for one instruction.
+/// </summary>
+public static unsafe class Iret
+{
+    private const ulong AlwaysChanged = Rflags.Cf | Rflags.Pf | Rflags.Af | Rflags.Zf | Rflags.Sf | Rflags.Tf | Rflags.Df | Rflags.Of | Rflags.Nt;
+
+    /// <summary>The instruction; on success RIP, CS, RFLAGS and, where it was popped, the stack are those returned to.</summary>
+    /// <param name="s">The CPU.</param>
+    /// <param name="operandSize">Size in bytes of each value on the stack.</param>
+    public static bool Execute(CpuState* s, int operandSize)
+    {
+        // SDM, "Handling Multiple NMIs": blocking ends with the execution of IRET, even if it faults.
+        s->NmiBlocked = 0;
+        bool done = !s->ProtectedMode || s->Virtual8086 ? FromReal(s, operandSize) : FromProtected(s, operandSize);
+        if (done)
+            Cpu.Of(s).Serialise();
+        return done;
+    }
+
+    /// <summary>Bits of RFLAGS that IRET and POPF change at the present CPL and IOPL, VM and RF apart.</summary>
+    public static ulong WritableFlags(CpuState* s, int operandSize)
+    {
+        ulong mask = AlwaysChanged;
+        if (operandSize > 2)
+            mask |= Rflags.Ac | Rflags.Id;
+        if (!s->ProtectedMode)
+            return mask | Rflags.If | Rflags.IoplMask;
+        // "IF CPL <= IOPL THEN IF", "IF CPL = 0 THEN IOPL": else they stay, and no exception tells.
+        if (s->Cpl <= Privilege.Iopl(s))
+            mask |= Rflags.If;
+        if (s->Cpl == 0)
+            mask |= Rflags.IoplMask;
+        return mask;
+    }
+
+    private static bool FromReal(CpuState* s, int operandSize)
+    {
+        // "IF in virtual-8086 mode and IOPL < 3 THEN #GP(0)."
+        if (s->Virtual8086 && Privilege.Iopl(s) < 3)
+            return Access.Raise(s, Vector.GeneralProtection);
+        if (!TryPopThree(s, operandSize, out ulong rip, out ulong cs, out ulong flags))
+            return false;
+        ulong mask = WritableFlags(s, operandSize);
+        if (!CodeSegment.TryCommitReal(s, (ushort)cs, rip))
+            return false;
+        Stack.Move(s, 3 * operandSize);
+        SetFlags(s, flags, mask);
+        return true;
+    }
+
+    private static bool FromProtected(CpuState* s, int operandSize)
+    {
+        if ((s->SystemFlags & Rflags.Nt) != 0)
+        {
+            // "IF IA32_EFER.LMA = 1 and NT = 1 THEN #GP(0)"; else a return to the task that the TSS links to.
+            return s->LongModeActive
+                ? Access.Raise(s, Vector.GeneralProtection)
+                : Cpu.Unsupported(s, "IRET with RFLAGS.NT set: a hardware task switch (SDM, \"Task Linking\")");
+        }
+        if (!TryPopThree(s, operandSize, out ulong rip, out ulong cs, out ulong flags))
+            return false;
+        // "IF tempEFLAGS.VM = 1 and CPL = 0 THEN return to virtual-8086 mode." It stands in the upper half.
+        if (!s->LongModeActive && operandSize == 4 && (flags & Rflags.Vm) != 0 && s->Cpl == 0)
+            return ToVirtual8086(s, rip, cs, flags);
+
+        Selector selector = new((ushort)cs);
+        if (!FarReturn.TryReadReturnTarget(s, selector, out Descriptor d))
+            return false;
+        // VIF and VIP can be changed at CPL 0 only.
+        ulong mask = WritableFlags(s, operandSize) | (s->Cpl == 0 && operandSize > 2 ? Rflags.Vif | Rflags.Vip : 0);
+
+        // In 64-bit mode SS:RSP are always popped.
+        if (selector.Rpl == s->Cpl && !s->Is64Bit)
+        {
+            if (!CodeSegment.CheckTarget(s, d, rip) || !DescriptorTables.SetAccessed(s, ref d))
+                return false;
+            Stack.Move(s, 3 * operandSize);
+            CodeSegment.Commit(s, selector, d, s->Cpl, rip);
+            SetFlags(s, flags, mask);
+            return true;
+        }
+        if (!Stack.Peek(s, 3 * operandSize, operandSize, out ulong pointer) || !Stack.Peek(s, 4 * operandSize, operandSize, out ulong ss)
+            || !SegmentLoad.TryPrepareStack(s, (ushort)ss, selector.Rpl, Vector.GeneralProtection, CodeSegment.Is64Bit(s, d), out SegmentRegister stack)
+            || !CodeSegment.CheckTarget(s, d, rip) || !DescriptorTables.SetAccessed(s, ref d))
+            return false;
+        FarReturn.CommitOuter(s, selector, d, rip, in stack, pointer, 0);
+        SetFlags(s, flags, mask);
+        return true;
+    }
+
+    private static bool ToVirtual8086(CpuState* s, ulong rip, ulong cs, ulong flags)
+    {
+        Span<ulong> words = stackalloc ulong[6];
+        // ESP, SS, ES, DS, FS, GS, behind EIP, CS and EFLAGS.
+        for (int i = 0; i < words.Length; i++)
+            if (!Stack.Peek(s, 12 + 4 * i, 4, out words[i]))
+                return false;
+        // "IF instruction pointer not within code segment limits (64 KBytes) THEN #GP(0)."
+        if (rip > 0xFFFF)
+            return Access.Raise(s, Vector.GeneralProtection);
+        s->Cs = SegmentLoad.Virtual8086((ushort)cs);
+        s->Ss = SegmentLoad.Virtual8086((ushort)words[1]);
+        s->Es = SegmentLoad.Virtual8086((ushort)words[2]);
+        s->Ds = SegmentLoad.Virtual8086((ushort)words[3]);
+        s->Fs = SegmentLoad.Virtual8086((ushort)words[4]);
+        s->Gs = SegmentLoad.Virtual8086((ushort)words[5]);
+        s->Registers[4] = words[0];
+        s->Rip = rip;
+        s->Cpl = 3;
+        SetFlags(s, flags, ulong.MaxValue & ~Rflags.Rf & Defined);
+        return true;
+    }
+
+    private const ulong Defined = AlwaysChanged | Rflags.If | Rflags.IoplMask | Rflags.Vm | Rflags.Ac | Rflags.Vif | Rflags.Vip | Rflags.Id | Rflags.Rf;
+
+    private static bool TryPopThree(CpuState* s, int operandSize, out ulong rip, out ulong cs, out ulong flags)
+    {
+        cs = flags = 0;
+        return Stack.Peek(s, 0, operandSize, out rip) && Stack.Peek(s, operandSize, operandSize, out cs)
+            && Stack.Peek(s, 2 * operandSize, operandSize, out flags);
+    }
+
+    private static void SetFlags(CpuState* s, ulong flags, ulong mask)
+    {
+        Flags.Set(s, (Flags.Get(s) & ~mask) | (flags & mask));
+        CpuMode.Update(s);
+    }
+}
