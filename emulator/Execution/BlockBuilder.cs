@@ -36,6 +36,7 @@ public sealed unsafe class BlockBuilder
         int offset = 0;
         int instructions = 0;
         FlowKind flow = FlowKind.Next;
+        Instruction previous = default;
         while (flow == FlowKind.Next && count < MaximumInstructions && offset < available)
         {
             ulong at = (rip + (ulong)offset) & b->RipMask;
@@ -46,6 +47,9 @@ public sealed unsafe class BlockBuilder
             op->RipOffset = (ushort)offset;
             op->InstructionsBefore = (byte)instructions;
             flow = _decoder.Lower(instruction, op, modeKey);
+            if (count > 0 && previous.Mnemonic is Mnemonic.Cmp or Mnemonic.Test)
+                CompareAndBranch.TryFuse(previous, op - 1, instruction);
+            previous = instruction;
             offset += op->Length;
             count++;
             instructions++;
