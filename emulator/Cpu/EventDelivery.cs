@@ -4,7 +4,7 @@ namespace Emu.Cpus;
 public enum EventKind
 {
     /// <summary>An external interrupt.</summary>
-    External,
+    ExternalInterrupt,
     Nmi,
 
     /// <summary>A fault-class exception: RIP is the instruction's own, and RF is set in the pushed flags.</summary>
@@ -117,7 +117,7 @@ public static unsafe class EventDelivery
             s->Dr7 &= ~DebugRegisters.Dr7GeneralDetect;
         // Neither vendor promises that taking an event serialises; a profile may say that it does.
         Cpu cpu = Cpu.Of(s);
-        bool interrupt = e.Kind is EventKind.External or EventKind.Nmi;
+        bool interrupt = e.Kind is EventKind.ExternalInterrupt or EventKind.Nmi;
         if (interrupt ? cpu.Profile.InterruptSerialises : e.Vector == Vector.Breakpoint && cpu.Profile.BreakpointSerialises)
             cpu.Serialise();
     }
