@@ -53,6 +53,14 @@ public static unsafe class Flags
         s->FlagResult = SignExtend(bits, result);
     }
 
+    /// <summary>Result flags as given; bit 63 of <paramref name="carries"/> is CF, bit 62 is CF ^ OF, the rest is ignored; AF is cleared (shifts).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void SetCarries(CpuState* s, int bits, ulong carries, ulong result)
+    {
+        s->FlagAux = carries & (CarryOut | CarryIn);
+        s->FlagResult = SignExtend(bits, result);
+    }
+
     /// <summary>Changes CF only.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void SetCarry(CpuState* s, bool carry) => SetCarryOverflow(s, carry, Overflow(s));

@@ -1,3 +1,4 @@
+using Emu.Cpus;
 using Iced.Intel;
 using static Emu.Instructions.Arithmetic;
 using static Emu.Instructions.Conditions;
@@ -13,6 +14,11 @@ public static unsafe class InstructionTable
     /// <summary>Turns a decoded instruction into an operation. The prefixes, the length and the default registers are set already.</summary>
     public static void Lower(ref Lowering l)
     {
+        if (!Existence.Has(l.Model, l.Instruction))
+        {
+            Unimplemented.Undefined(ref l);
+            return;
+        }
         switch (l.Instruction.Mnemonic)
         {
             // Arithmetic
@@ -94,7 +100,111 @@ public static unsafe class InstructionTable
             case Mnemonic.Jle: Branches.Conditional<LessOrEqual>(ref l); break;
             case Mnemonic.Jg: Branches.Conditional<Not<LessOrEqual>>(ref l); break;
 
-            default: Unimplemented.Lower(ref l); break;
+            // Shifts and rotates
+            case Mnemonic.Shl or Mnemonic.Sal: Shifts.Lower<Shifts.Shl>(ref l); break;
+            case Mnemonic.Shr: Shifts.Lower<Shifts.Shr>(ref l); break;
+            case Mnemonic.Sar: Shifts.Lower<Shifts.Sar>(ref l); break;
+            case Mnemonic.Rol: Shifts.Lower<Shifts.Rol>(ref l); break;
+            case Mnemonic.Ror: Shifts.Lower<Shifts.Ror>(ref l); break;
+            case Mnemonic.Rcl: Shifts.Lower<Shifts.Rcl>(ref l); break;
+            case Mnemonic.Rcr: Shifts.Lower<Shifts.Rcr>(ref l); break;
+            case Mnemonic.Shld: DoubleShifts.Lower<DoubleShifts.Shld>(ref l); break;
+            case Mnemonic.Shrd: DoubleShifts.Lower<DoubleShifts.Shrd>(ref l); break;
+
+            // Multiplication, division, sign conversion
+            case Mnemonic.Mul: Multiply.Accumulator<Multiply.Mul>(ref l); break;
+            case Mnemonic.Imul: Multiply.LowerImul(ref l); break;
+            case Mnemonic.Div: Multiply.Accumulator<Multiply.Div>(ref l); break;
+            case Mnemonic.Idiv: Multiply.Accumulator<Multiply.Idiv>(ref l); break;
+            case Mnemonic.Cbw: SignConversions.Widen(ref l, 2); break;
+            case Mnemonic.Cwde: SignConversions.Widen(ref l, 4); break;
+            case Mnemonic.Cdqe: SignConversions.Widen(ref l, 8); break;
+            case Mnemonic.Cwd: SignConversions.Spread(ref l, 2); break;
+            case Mnemonic.Cdq: SignConversions.Spread(ref l, 4); break;
+            case Mnemonic.Cqo: SignConversions.Spread(ref l, 8); break;
+
+            // Bits
+            case Mnemonic.Bsf: Bits.Scan<Bits.Bsf>(ref l); break;
+            case Mnemonic.Bsr: Bits.Scan<Bits.Bsr>(ref l); break;
+            // Processors without them ignore the F3 prefix.
+            case Mnemonic.Tzcnt when l.Model.Has(CpuFeatures.Bmi1): Bits.Scan<Bits.Tzcnt>(ref l); break;
+            case Mnemonic.Tzcnt: Bits.Scan<Bits.Bsf>(ref l); break;
+            case Mnemonic.Lzcnt when l.Model.Has(CpuFeatures.Lzcnt): Bits.Scan<Bits.Lzcnt>(ref l); break;
+            case Mnemonic.Lzcnt: Bits.Scan<Bits.Bsr>(ref l); break;
+            case Mnemonic.Popcnt: Bits.Scan<Bits.Popcnt>(ref l); break;
+            case Mnemonic.Bswap: Bits.Bswap(ref l); break;
+            case Mnemonic.Movbe: Bits.LowerMovbe(ref l); break;
+            case Mnemonic.Bt: BitTests.Lower<BitTests.Bt>(ref l); break;
+            case Mnemonic.Bts: BitTests.Lower<BitTests.Bts>(ref l); break;
+            case Mnemonic.Btr: BitTests.Lower<BitTests.Btr>(ref l); break;
+            case Mnemonic.Btc: BitTests.Lower<BitTests.Btc>(ref l); break;
+
+            // Read, modify and write
+            case Mnemonic.Xadd: Atomics.Xadd(ref l); break;
+            case Mnemonic.Cmpxchg: Atomics.Cmpxchg(ref l); break;
+            case Mnemonic.Cmpxchg8b: Atomics.Cmpxchg8b(ref l); break;
+            case Mnemonic.Cmpxchg16b: Atomics.Cmpxchg16b(ref l); break;
+
+            // Strings. MOVSD and CMPSD are also names of SSE2 instructions.
+            case Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsq: Strings.Lower<Strings.Movs>(ref l); break;
+            case Mnemonic.Movsd when l.Instruction.Code == Code.Movsd_m32_m32: Strings.Lower<Strings.Movs>(ref l); break;
+            case Mnemonic.Stosb or Mnemonic.Stosw or Mnemonic.Stosd or Mnemonic.Stosq: Strings.Lower<Strings.Stos>(ref l); break;
+            case Mnemonic.Lodsb or Mnemonic.Lodsw or Mnemonic.Lodsd or Mnemonic.Lodsq: Strings.Lower<Strings.Lods>(ref l); break;
+            case Mnemonic.Scasb or Mnemonic.Scasw or Mnemonic.Scasd or Mnemonic.Scasq: Strings.Lower<Strings.Scas>(ref l); break;
+            case Mnemonic.Cmpsb or Mnemonic.Cmpsw or Mnemonic.Cmpsq: Strings.Lower<Strings.Cmps>(ref l); break;
+            case Mnemonic.Cmpsd when l.Instruction.Code == Code.Cmpsd_m32_m32: Strings.Lower<Strings.Cmps>(ref l); break;
+
+            // Counting branches
+            case Mnemonic.Loop: Loops.Lower<Loops.Loop>(ref l); break;
+            case Mnemonic.Loope: Loops.Lower<Loops.LoopEqual>(ref l); break;
+            case Mnemonic.Loopne: Loops.Lower<Loops.LoopNotEqual>(ref l); break;
+            case Mnemonic.Jcxz or Mnemonic.Jecxz or Mnemonic.Jrcxz: Loops.Lower<Loops.CountZero>(ref l); break;
+
+            // Stack frames
+            case Mnemonic.Pusha: StackFrames.Pusha(ref l, 2); break;
+            case Mnemonic.Pushad: StackFrames.Pusha(ref l, 4); break;
+            case Mnemonic.Popa: StackFrames.Popa(ref l, 2); break;
+            case Mnemonic.Popad: StackFrames.Popa(ref l, 4); break;
+            case Mnemonic.Pushf: StackFrames.Pushf(ref l, 2); break;
+            case Mnemonic.Pushfd: StackFrames.Pushf(ref l, 4); break;
+            case Mnemonic.Pushfq: StackFrames.Pushf(ref l, 8); break;
+            case Mnemonic.Popf: StackFrames.Popf(ref l, 2); break;
+            case Mnemonic.Popfd: StackFrames.Popf(ref l, 4); break;
+            case Mnemonic.Popfq: StackFrames.Popf(ref l, 8); break;
+            case Mnemonic.Enter: StackFrames.Enter(ref l); break;
+            case Mnemonic.Leave: StackFrames.Leave(ref l); break;
+
+            // Flags
+            case Mnemonic.Clc: FlagsControl.Clc(ref l); break;
+            case Mnemonic.Stc: FlagsControl.Stc(ref l); break;
+            case Mnemonic.Cmc: FlagsControl.Cmc(ref l); break;
+            case Mnemonic.Cld: FlagsControl.Cld(ref l); break;
+            case Mnemonic.Std: FlagsControl.Std(ref l); break;
+            case Mnemonic.Cli: FlagsControl.Cli(ref l); break;
+            case Mnemonic.Sti: FlagsControl.Sti(ref l); break;
+            case Mnemonic.Clac: FlagsControl.Clac(ref l); break;
+            case Mnemonic.Stac: FlagsControl.Stac(ref l); break;
+            case Mnemonic.Lahf: FlagsControl.Lahf(ref l); break;
+            case Mnemonic.Sahf: FlagsControl.Sahf(ref l); break;
+
+            // Decimal
+            case Mnemonic.Aaa: Decimal.Aaa(ref l); break;
+            case Mnemonic.Aas: Decimal.Aas(ref l); break;
+            case Mnemonic.Aam: Decimal.Aam(ref l); break;
+            case Mnemonic.Aad: Decimal.Aad(ref l); break;
+            case Mnemonic.Daa: Decimal.Daa(ref l); break;
+            case Mnemonic.Das: Decimal.Das(ref l); break;
+            case Mnemonic.Salc: Decimal.Salc(ref l); break;
+
+            // Others
+            case Mnemonic.Nop or Mnemonic.Reservednop or Mnemonic.Pause or Mnemonic.Endbr32 or Mnemonic.Endbr64: Miscellaneous.Nop(ref l); break;
+            case Mnemonic.Prefetch or Mnemonic.Prefetchw or Mnemonic.Prefetchwt1: Miscellaneous.Nop(ref l); break;
+            case Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2: Miscellaneous.Nop(ref l); break;
+            case Mnemonic.Cldemote: Miscellaneous.Nop(ref l); break;
+            case Mnemonic.Xlatb: Miscellaneous.Xlat(ref l); break;
+            case Mnemonic.Bound: Miscellaneous.Bound(ref l); break;
+
+            default: SystemInstructionTable.Lower(ref l); break;
         }
     }
 }

@@ -147,10 +147,10 @@ public unsafe ref struct Lowering
         return flat && Op->AddressSize == 4 ? AddressForm.Flat32 : AddressForm.General;
     }
 
-    /// <summary>Makes the memory operand the stack slot at SP + <paramref name="offset"/>.</summary>
-    public readonly AddressForm StackMemory(int offset)
+    /// <summary>Makes the memory operand the stack slot at SP + <paramref name="offset"/>, or at another register's place in the stack segment.</summary>
+    public readonly AddressForm StackMemory(int offset, int register = 4)
     {
-        Op->Base = RegisterOffset(4);
+        Op->Base = RegisterOffset(register);
         Op->Index = ZeroRegister;
         Op->Scale = 0;
         Op->Displacement = offset;
@@ -162,6 +162,13 @@ public unsafe ref struct Lowering
             4 when (Mode & ModeKey.FlatData) != 0 => AddressForm.Flat32,
             _ => AddressForm.General,
         };
+    }
+
+    /// <summary>Makes this the handler, for instructions of one form only.</summary>
+    public void Use(delegate*<CpuState*, Op*, Op*> handler, FlowKind flow = FlowKind.Next)
+    {
+        Op->Handler = Op->Full = handler;
+        Flow = flow;
     }
 
     /// <summary>Selects the handlers of a form without a memory operand.</summary>

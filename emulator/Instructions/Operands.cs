@@ -248,7 +248,8 @@ public readonly unsafe struct Full : IMemory
     }
 
     public static bool Store<W>(CpuState* s, Op* op, ulong value) where W : struct, IWidth =>
-        Linear(s, op, W.Bits / 8, AccessKind.Write, out ulong linear) && Access.Store(s, linear, W.Bits / 8, Kind(op), value);
+        Linear(s, op, W.Bits / 8, AccessKind.Write, out ulong linear)
+        && Access.Store(s, linear, W.Bits / 8, Kind(op), Width.Truncate<W>(value));
 
     public static bool LoadForUpdate<W>(CpuState* s, Op* op, out ulong value, out nuint place) where W : struct, IWidth
     {
@@ -266,7 +267,7 @@ public readonly unsafe struct Full : IMemory
 
     public static void Update<W>(CpuState* s, Op* op, nuint place, ulong value) where W : struct, IWidth
     {
-        _ = Access.Store(s, place, W.Bits / 8, Kind(op), value);
+        _ = Access.Store(s, place, W.Bits / 8, Kind(op), Width.Truncate<W>(value));
         if ((op->Prefix & OpPrefix.Lock) != 0)
             Cpu.Of(s).StoreBuffer.DrainAll();
     }
@@ -275,14 +276,14 @@ public readonly unsafe struct Full : IMemory
 
     public static Op* Failed(CpuState* s, Op* op) => Chain.Fault(s, op);
 
+    // A method with locals whose address was taken cannot end in a tail jump: Full returns the next operation to the loop instead of calling
+    // it, or each full access would leave a frame on the host's stack until the chain ends.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Op* Next(CpuState* s, Op* op) => s->ExitRequested != 0 ? Chain.LeaveAfter(s, op) : Chain.Next(s, op);
+    public static Op* Next(CpuState* s, Op* op) => s->ExitRequested != 0 ? Chain.LeaveAfter(s, op) : op + 1;
 
-    public static Op* Branch(CpuState* s, Block** link, ulong target) =>
-        s->ExitRequested != 0 ? Chain.StopAt(s, target) : Chain.Follow(s, link, target);
+    public static Op* Branch(CpuState* s, Block** link, ulong target) => Chain.StopAt(s, target);
 
-    public static Op* BranchIndirect(CpuState* s, ulong target) =>
-        s->ExitRequested != 0 ? Chain.StopAt(s, target) : Chain.FollowIndirect(s, target);
+    public static Op* BranchIndirect(CpuState* s, ulong target) => Chain.StopAt(s, target);
 
     /// <summary>Linear address of the operation's memory operand, segment checks included; false with the fault recorded.</summary>
     public static bool Linear(CpuState* s, Op* op, int size, AccessKind kind, out ulong linear)
