@@ -27,7 +27,7 @@ public static unsafe class Events
             else if ((s->SystemFlags & Rflags.If) != 0 && cpu.Apic.HasInterrupt)
             {
                 s->Activity = Activity.Active;
-                EventDelivery.Deliver(s, (Vector)cpu.Apic.AcknowledgeInterrupt(), EventKind.External);
+                EventDelivery.Deliver(s, (Vector)cpu.Apic.AcknowledgeInterrupt(), EventKind.ExternalInterrupt);
             }
         }
         return s->Activity == Activity.Active;
