@@ -123,6 +123,7 @@ asm_common_interrupt:
 	movl	patch_seq, %edx
 #endif
 	.globl jump_site_handler, jump_site_handler_old, jump_site_handler_new
+	.balign	8, 0x90		/* so that protocol=quadword can have it */
 jump_site_handler:
 	.byte	0xeb, jump_site_handler_old - 1f
 	.size	jump_site_handler, 2

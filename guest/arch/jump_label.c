@@ -69,7 +69,10 @@ void arch_jump_label_transform(struct jump_entry *entry, enum jump_label_type ty
 
 	mutex_lock(&text_mutex);
 	__jump_label_patch(entry, type, &p);
-	text_poke_by_protocol(jump_entry_code(entry), p.code, p.size);
+	if (system_state == SYSTEM_BOOTING)
+		text_poke_early(jump_entry_code(entry), p.code, p.size);
+	else
+		text_poke_by_protocol(jump_entry_code(entry), p.code, p.size);
 	mutex_unlock(&text_mutex);
 }
 
@@ -78,7 +81,7 @@ bool arch_jump_label_transform_queue(struct jump_entry *entry, enum jump_label_t
 	struct jump_label_patch p;
 
 	/* Only Linux's own protocol knows batches. The others patch site by site. */
-	if (params.protocol != PROTOCOL_TEXT_POKE_BP)
+	if (params.protocol != PROTOCOL_TEXT_POKE_BP || system_state == SYSTEM_BOOTING)
 		return false;
 	mutex_lock(&text_mutex);
 	__jump_label_patch(entry, type, &p);

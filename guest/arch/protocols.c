@@ -42,23 +42,16 @@ static void poke_direct(const struct patch *p)
  *
  * B may have fetched the old instruction before 1 and reach it after 3: it never saw the breakpoint.
  */
-static void poke_int3(const struct patch *p, bool ipi)
+static void poke_int3(const struct patch *p)
 {
 	const u8 int3 = INT3_INSN_OPCODE;
 	struct text_poke_loc tp;
 
 	text_poke_loc_init(&tp, p->addr, p->opcode, p->len);
 	poke_publish(&tp, 1);
-
 	text_poke(p->addr, &int3, INT3_INSN_SIZE);
-	if (ipi) {
-		poke_fence();
-		sync_core_on_other_cpus();
-		poke_fence();
-	}
 	text_poke(p->addr + INT3_INSN_SIZE, p->opcode + INT3_INSN_SIZE, p->len - INT3_INSN_SIZE);
 	text_poke(p->addr, p->opcode, INT3_INSN_SIZE);
-
 	poke_retire();
 }
 
@@ -79,7 +72,18 @@ static void poke_int3(const struct patch *p, bool ipi)
  */
 static void poke_int3_ipi(const struct patch *p)
 {
-	poke_int3(p, true);
+	const u8 int3 = INT3_INSN_OPCODE;
+	struct text_poke_loc tp;
+
+	text_poke_loc_init(&tp, p->addr, p->opcode, p->len);
+	poke_publish(&tp, 1);
+	text_poke(p->addr, &int3, INT3_INSN_SIZE);
+	poke_fence();
+	sync_core_on_each_cpu();
+	poke_fence();
+	text_poke(p->addr + INT3_INSN_SIZE, p->opcode + INT3_INSN_SIZE, p->len - INT3_INSN_SIZE);
+	text_poke(p->addr, p->opcode, INT3_INSN_SIZE);
+	poke_retire();
 }
 
 /*
@@ -101,8 +105,7 @@ static void poke_quadword(const struct patch *p)
 	memcpy((u8 *)&value + (p->addr - quad), p->opcode, p->len);
 	text_poke_quad(quad, value);
 	poke_fence();
-	sync_core_on_other_cpus();
-	sync_core();
+	sync_core_on_each_cpu();
 }
 
 /* Runs on A while every other CPU spins in multi_cpu_stop() with interrupts off. */
@@ -126,9 +129,9 @@ static void poke_stop_machine(const struct patch *p)
 }
 
 /*
- * One CPU executes, and it is the one that patches: text_poke_early(). Interrupts off, because a handler could
- * execute the half-written instruction; sync_core(), because a CPU's own stores to code want it (SDM Vol. 3A,
- * "Handling Self- and Cross-Modifying Code"), the more so if they went through an alias.
+ * One CPU executes, and it is the one that patches. Interrupts off, because a handler could execute the half-written
+ * instruction; sync_core(), because a CPU's own stores to code want it (SDM Vol. 3A, "Handling Self- and
+ * Cross-Modifying Code"), the more so if they went through an alias.
  */
 static void poke_up(const struct patch *p)
 {
@@ -136,6 +139,16 @@ static void poke_up(const struct patch *p)
 
 	text_poke(p->addr, p->opcode, p->len);
 	sync_core();
+	local_irq_restore(flags);
+}
+
+/* The same, before there is any other CPU, whatever the command line says. */
+void text_poke_early(unsigned long addr, const void *opcode, size_t len)
+{
+	unsigned long flags = local_irq_save();
+
+	text_poke(addr, opcode, len);
+	write_cr2(0); /* serialises, on every CPU there is */
 	local_irq_restore(flags);
 }
 
@@ -148,7 +161,7 @@ void text_poke_by_protocol(unsigned long addr, const void *opcode, size_t len)
 		poke_direct(&p);
 		break;
 	case PROTOCOL_INT3:
-		poke_int3(&p, false);
+		poke_int3(&p);
 		break;
 	case PROTOCOL_INT3_IPI:
 		poke_int3_ipi(&p);

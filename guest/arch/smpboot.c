@@ -69,6 +69,7 @@ static void __init setup_trampoline(void)
 #else
 	*in_trampoline(&tr_efer) = cpu_has_nx ? EFER_NX : 0;
 #endif
+	smp_mb(); /* an x2APIC start-up IPI would not wait for all this to be visible */
 }
 
 /* Waits until `expected` CPUs (0: unknown) have drawn a ticket, or no more are to be expected. Returns how many. */

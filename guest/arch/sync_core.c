@@ -117,12 +117,14 @@ void poke_fence(void)
  * 2. sends the IPI                           ->    3. runs sync_core()
  *                                                  4. counts its answer (ack=before-sync: 4, then 3)
  * 5. waits until every count has moved       <-
+ * 6. runs sync_core(): A executes the site too,
+ *    some day
  *
  * Only A makes B answer: text_mutex keeps a second A out, and no one else sends this vector, so one count is one
  * answer. If B is in a section with interrupts off, A waits; B may not wait for A there, and so the #BP handler
  * never spins. B's count is a plain store after its sync_core(): TSO keeps A from seeing the one without the other.
  */
-void sync_core_on_other_cpus(void)
+void sync_core_on_each_cpu(void)
 {
 	unsigned long before[NR_CPUS];
 	unsigned int cpu;
@@ -132,7 +134,7 @@ void sync_core_on_other_cpus(void)
 	apic_send_IPI_allbutself(SYNC_CORE_VECTOR);
 	for_each_other_cpu(cpu)
 		wait_until(READ_ONCE(per_cpu(sync_acks, cpu)) != before[cpu], "no answer to the sync IPI", cpu);
-	barrier();
+	sync_core();
 }
 
 void sysvec_sync_core(void)

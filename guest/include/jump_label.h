@@ -84,6 +84,7 @@ void arch_jump_label_transform_apply(void);
 
 /* kernel/jump_label.c */
 void jump_label_init(void);
+void jump_label_test(void);
 void static_key_enable(struct static_key *key);
 void static_key_disable(struct static_key *key);
 int static_key_count(const struct static_key *key);

@@ -47,7 +47,7 @@ size_t strlen(const char *s);
 int strncmp(const char *a, const char *b, size_t n);
 
 /* kernel/extable.c */
-enum system_states { SYSTEM_BOOTING, SYSTEM_FREEING_INITMEM, SYSTEM_RUNNING };
+enum system_states { SYSTEM_BOOTING, SYSTEM_SCHEDULING, SYSTEM_FREEING_INITMEM, SYSTEM_RUNNING };
 extern enum system_states system_state;
 bool init_kernel_text(unsigned long addr);
 bool core_kernel_text(unsigned long addr);

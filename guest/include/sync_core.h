@@ -22,7 +22,7 @@ void poke_fence(void);           /* fence= */
  * travels through memory: if the stores before it must be visible first, poke_fence() or the way of sending has to see
  * to it. (on_each_cpu() queues its work by a locked operation, and so orders them by itself.)
  */
-void sync_core_on_other_cpus(void);
+void sync_core_on_each_cpu(void);
 void sysvec_sync_core(void);
 
 /* Checks sync= and fence= against CPUID. Returns what is missing, or NULL; says where it falls back. */

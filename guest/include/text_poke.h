@@ -50,7 +50,8 @@ void text_poke_finish(void);
 void text_poke_loc_init(struct text_poke_loc *tp, unsigned long addr, const void *opcode, size_t len);
 int poke_int3_handler(struct pt_regs *regs);
 
-/* arch/protocols.c: patches one site by protocol=. */
+/* arch/protocols.c: patches one site by protocol=; or as long as this CPU is alone. */
+void text_poke_early(unsigned long addr, const void *opcode, size_t len);
 void text_poke_by_protocol(unsigned long addr, const void *opcode, size_t len);
 
 /* For the protocols: the descriptor that poke_int3_handler() looks into. */

@@ -19,7 +19,6 @@ typedef int32_t s32;
 
 #define __init __attribute__((section(".init.text"), __noinline__, __cold__))
 #define __initdata __attribute__((section(".init.data")))
-#define __ro_after_init __attribute__((section(".data..ro_after_init")))
 #define __always_inline inline __attribute__((always_inline))
 #define noinline __attribute__((__noinline__))
 #define __noreturn __attribute__((__noreturn__))

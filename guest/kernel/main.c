@@ -98,9 +98,12 @@ void __init start_kernel(const struct multiboot_info *info)
 	if (missing)
 		refuse("%s", missing);
 
+	jump_label_test();
+
 	mask_8259();
 	setup_apic();
 	local_irq_enable();
+	system_state = SYSTEM_SCHEDULING;
 	smp_init(params.cpus, listed_cpus);
 	printk("smp: Brought up 1 node, %u CPU%s\n", nr_cpus_online, nr_cpus_online == 1 ? "" : "s");
 
