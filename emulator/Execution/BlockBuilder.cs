@@ -13,6 +13,7 @@ public sealed unsafe class BlockBuilder
     private readonly PhysicalMemory _memory;
     private readonly CodeCache _cache;
     private readonly InstructionDecoder _decoder;
+    private readonly Instruction[] _instructions = new Instruction[MaximumInstructions];
 
     public BlockBuilder(PhysicalMemory memory, CodeCache cache, InstructionDecoder decoder)
     {
@@ -36,7 +37,6 @@ public sealed unsafe class BlockBuilder
         int offset = 0;
         int instructions = 0;
         FlowKind flow = FlowKind.Next;
-        Instruction previous = default;
         while (flow == FlowKind.Next && count < MaximumInstructions && offset < available)
         {
             ulong at = (rip + (ulong)offset) & b->RipMask;
@@ -47,9 +47,7 @@ public sealed unsafe class BlockBuilder
             op->RipOffset = (ushort)offset;
             op->InstructionsBefore = (byte)instructions;
             flow = _decoder.Lower(instruction, op, modeKey);
-            if (count > 0 && previous.Mnemonic is Mnemonic.Cmp or Mnemonic.Test)
-                CompareAndBranch.TryFuse(previous, op - 1, instruction);
-            previous = instruction;
+            _instructions[count] = instruction;
             offset += op->Length;
             count++;
             instructions++;
@@ -60,6 +58,9 @@ public sealed unsafe class BlockBuilder
         if (count == 0)
             return null;
         b->InstructionCount = (short)instructions;
+        DropDeadFlags(ops, count, modeKey);
+        if (count > 1)
+            CompareAndBranch.TryFuse(_instructions[count - 2], ops + count - 2, _instructions[count - 1]);
         if (flow != FlowKind.Ends)
         {
             Op* end = ops + count;
@@ -72,6 +73,35 @@ public sealed unsafe class BlockBuilder
         }
         _cache.Keep(b, count, new ReadOnlySpan<byte>(start, offset));
         return b;
+    }
+
+    /// <summary>
+    /// Finds instructions whose flags are overwritten before anything reads them, and before anything that can leave the block, and gives them
+    /// handlers that do not compute flags. What may leave (a memory access, a branch) exposes all flags before and behind it.
+    /// </summary>
+    private void DropDeadFlags(Op* ops, int count, uint modeKey)
+    {
+        const RflagsBits all = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF | RflagsBits.PF;
+        RflagsBits live = all;
+        for (int i = count - 1; i >= 0; i--)
+        {
+            ref readonly Instruction instruction = ref _instructions[i];
+            if (!FlagLiveness.StaysInBlock(instruction))
+            {
+                live = all;
+                continue;
+            }
+            RflagsBits modified = instruction.RflagsModified & all;
+            if (modified != RflagsBits.None && (modified & live) == RflagsBits.None)
+            {
+                Op* op = ops + i;
+                var keep = (op->Position, op->RipOffset, op->InstructionsBefore);
+                *op = default;
+                (op->Position, op->RipOffset, op->InstructionsBefore) = keep;
+                _decoder.Lower(instruction, op, modeKey, flagsDead: true);
+            }
+            live = (live & ~FlagLiveness.Overwritten(instruction)) | (instruction.RflagsRead & all);
+        }
     }
 
     /// <summary>All ones up to the size of the instruction pointer in force.</summary>

@@ -40,9 +40,10 @@ public sealed unsafe class InstructionDecoder
     }
 
     /// <summary>Fills in an operation for a decoded instruction and says how control goes on.</summary>
-    public FlowKind Lower(in Instruction instruction, Op* op, uint modeKey)
+    /// <param name="flagsDead">Nobody will see the flags that it sets.</param>
+    public FlowKind Lower(in Instruction instruction, Op* op, uint modeKey, bool flagsDead = false)
     {
-        var lowering = new Lowering(instruction, op, modeKey, _model);
+        var lowering = new Lowering(instruction, op, modeKey, _model) { FlagsDead = flagsDead };
         if (instruction.IsInvalid)
         {
             op->Length = 1;

@@ -9,7 +9,11 @@ public unsafe interface IBinary
     /// <summary>False for CMP and TEST.</summary>
     static abstract bool WritesResult { get; }
 
+    /// <summary>The result, and the flags.</summary>
     static abstract ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth;
+
+    /// <summary>The result alone.</summary>
+    static abstract ulong Compute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth;
 }
 
 /// <summary>An operation on one operand.</summary>
@@ -26,9 +30,12 @@ public static unsafe class Arithmetic
         public static bool WritesResult => true;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth => a + b;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
         {
-            ulong r = a + b;
+            ulong r = Compute<W>(s, a, b);
             Flags.SetAdd(s, W.Bits, a, b, r);
             return r;
         }
@@ -39,9 +46,12 @@ public static unsafe class Arithmetic
         public static bool WritesResult => true;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth => a + b + (s->FlagAux >> 63);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
         {
-            ulong r = a + b + (s->FlagAux >> 63);
+            ulong r = Compute<W>(s, a, b);
             Flags.SetAdd(s, W.Bits, a, b, r);
             return r;
         }
@@ -52,9 +62,12 @@ public static unsafe class Arithmetic
         public static bool WritesResult => true;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth => a - b;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
         {
-            ulong r = a - b;
+            ulong r = Compute<W>(s, a, b);
             Flags.SetSubtract(s, W.Bits, a, b, r);
             return r;
         }
@@ -65,9 +78,12 @@ public static unsafe class Arithmetic
         public static bool WritesResult => true;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth => a - b - (s->FlagAux >> 63);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
         {
-            ulong r = a - b - (s->FlagAux >> 63);
+            ulong r = Compute<W>(s, a, b);
             Flags.SetSubtract(s, W.Bits, a, b, r);
             return r;
         }
@@ -76,6 +92,9 @@ public static unsafe class Arithmetic
     public readonly struct Cmp : IBinary
     {
         public static bool WritesResult => false;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth => 0;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
@@ -90,9 +109,12 @@ public static unsafe class Arithmetic
         public static bool WritesResult => true;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth => a & b;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
         {
-            ulong r = a & b;
+            ulong r = Compute<W>(s, a, b);
             Flags.SetLogic(s, W.Bits, r);
             return r;
         }
@@ -103,9 +125,12 @@ public static unsafe class Arithmetic
         public static bool WritesResult => true;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth => a | b;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
         {
-            ulong r = a | b;
+            ulong r = Compute<W>(s, a, b);
             Flags.SetLogic(s, W.Bits, r);
             return r;
         }
@@ -116,9 +141,12 @@ public static unsafe class Arithmetic
         public static bool WritesResult => true;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth => a ^ b;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
         {
-            ulong r = a ^ b;
+            ulong r = Compute<W>(s, a, b);
             Flags.SetLogic(s, W.Bits, r);
             return r;
         }
@@ -129,11 +157,26 @@ public static unsafe class Arithmetic
         public static bool WritesResult => false;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth => 0;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
         {
             Flags.SetLogic(s, W.Bits, a & b);
             return 0;
         }
+    }
+
+    /// <summary>The same operation where nobody will see its flags: a later one overwrites them before anything reads them or can leave the block.</summary>
+    public readonly struct Silent<T> : IBinary where T : struct, IBinary
+    {
+        public static bool WritesResult => T.WritesResult;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth => T.Compute<W>(s, a, b);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth => T.Compute<W>(s, a, b);
     }
 
     public readonly struct Inc : IUnary
@@ -209,7 +252,10 @@ public static unsafe class Arithmetic
         if (l.IsRegister(1))
         {
             op->Reg1 = l.RegisterOf(1);
-            l.Select<RegisterRegister<T>>(size);
+            if (l.FlagsDead)
+                l.Select<RegisterRegister<Silent<T>>>(size);
+            else
+                l.Select<RegisterRegister<T>>(size);
         }
         else if (l.IsMemory(1))
         {
@@ -218,7 +264,10 @@ public static unsafe class Arithmetic
         else
         {
             op->Immediate = l.Immediate(1, size);
-            l.Select<RegisterImmediate<T>>(size);
+            if (l.FlagsDead)
+                l.Select<RegisterImmediate<Silent<T>>>(size);
+            else
+                l.Select<RegisterImmediate<T>>(size);
         }
     }
 

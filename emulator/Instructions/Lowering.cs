@@ -71,6 +71,9 @@ public unsafe ref struct Lowering
     /// <summary>How control goes on; <see cref="FlowKind.Next"/> unless a family says otherwise.</summary>
     public FlowKind Flow = FlowKind.Next;
 
+    /// <summary>Set by the block builder when the flags of this instruction are overwritten before anybody can see them.</summary>
+    public bool FlagsDead;
+
     /// <summary>16, 32 or 64.</summary>
     public readonly int CodeBits => 16 << (int)(Mode & ModeKey.CodeSizeMask);
 

@@ -169,8 +169,12 @@ public static unsafe class Multiply
             return;
         }
         l.Op->Reg1 = l.RegisterOf(1);
-        if (three)
+        if (three && l.FlagsDead)
+            l.Select<SilentRegisterImmediate>(size);
+        else if (three)
             l.Select<RegisterImmediate>(size);
+        else if (l.FlagsDead)
+            l.Select<SilentRegisterRegister>(size);
         else
             l.Select<RegisterRegister>(size);
     }
@@ -293,6 +297,26 @@ public static unsafe class Multiply
         public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, Product<W>(s, Width.Read<W>(s, op->Reg1), op->Immediate));
+            return Chain.Next(s, op);
+        }
+    }
+
+    /// <summary>Where nobody will see the flags.</summary>
+    private readonly struct SilentRegisterRegister : IForm
+    {
+        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        {
+            Width.Write<W>(s, op->Reg0, Width.Read<W>(s, op->Reg0) * Width.Read<W>(s, op->Reg1));
+            return Chain.Next(s, op);
+        }
+    }
+
+    /// <summary>Where nobody will see the flags.</summary>
+    private readonly struct SilentRegisterImmediate : IForm
+    {
+        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        {
+            Width.Write<W>(s, op->Reg0, Width.Read<W>(s, op->Reg1) * op->Immediate);
             return Chain.Next(s, op);
         }
     }

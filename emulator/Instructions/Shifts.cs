@@ -6,7 +6,11 @@ namespace Emu.Instructions;
 /// <summary>A shift or rotate by a count that is already masked and not zero.</summary>
 public unsafe interface IShift
 {
+    /// <summary>The result, and the flags.</summary>
     static abstract ulong Execute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth;
+
+    /// <summary>The result alone.</summary>
+    static abstract ulong Compute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth;
 }
 
 /// <summary>
@@ -20,6 +24,9 @@ public static unsafe class Shifts
     public readonly struct Shl : IShift
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth => a << count;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth
         {
             // One step before the end the top bit is what becomes CF, and the one below it what becomes the sign: CF ^ OF.
@@ -31,6 +38,9 @@ public static unsafe class Shifts
 
     public readonly struct Shr : IShift
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth => a >> count;
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth
         {
@@ -44,6 +54,9 @@ public static unsafe class Shifts
     public readonly struct Sar : IShift
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth => (ulong)(Width.SignExtend<W>(a) >> count);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth
         {
             long last = Width.SignExtend<W>(a) >> (count - 1);
@@ -55,6 +68,9 @@ public static unsafe class Shifts
 
     public readonly struct Rol : IShift
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth => W.Bits == 64 ? ulong.RotateLeft(a, count) : W.Bits == 32 ? uint.RotateLeft((uint)a, count) : Execute<W>(s, a, count);
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth
         {
@@ -69,6 +85,9 @@ public static unsafe class Shifts
     public readonly struct Ror : IShift
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth => W.Bits == 64 ? ulong.RotateRight(a, count) : W.Bits == 32 ? uint.RotateRight((uint)a, count) : Execute<W>(s, a, count);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Execute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth
         {
             int n = count & (W.Bits - 1);
@@ -81,6 +100,9 @@ public static unsafe class Shifts
 
     public readonly struct Rcl : IShift
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth => Execute<W>(s, a, count);
+
         public static ulong Execute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth
         {
             int n = W.Bits < 32 ? count % (W.Bits + 1) : count;
@@ -97,6 +119,9 @@ public static unsafe class Shifts
 
     public readonly struct Rcr : IShift
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth => Execute<W>(s, a, count);
+
         public static ulong Execute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth
         {
             int n = W.Bits < 32 ? count % (W.Bits + 1) : count;
@@ -108,6 +133,16 @@ public static unsafe class Shifts
             Flags.SetCarryOverflow(s, o, (((r >> (W.Bits - 1)) ^ (r >> (W.Bits - 2))) & 1) != 0);
             return r;
         }
+    }
+
+    /// <summary>The same shift where nobody will see its flags.</summary>
+    private readonly struct Silent<T> : IShift where T : struct, IShift
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Execute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth => T.Compute<W>(s, a, count);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static ulong Compute<W>(CpuState* s, ulong a, int count) where W : struct, IWidth => T.Compute<W>(s, a, count);
     }
 
     /// <summary>Selects handlers for <c>op dst, count</c>; the count is 1, an immediate or CL.</summary>
@@ -128,7 +163,9 @@ public static unsafe class Shifts
             return;
         }
         l.Op->Reg0 = l.RegisterOf(0);
-        if (count > 0)
+        if (count > 0 && l.FlagsDead)
+            l.Select<RegisterImmediate<Silent<T>>>(size);
+        else if (count > 0)
             l.Select<RegisterImmediate<T>>(size);
         else if (count == 0)
             l.Select<RegisterZero>(size);
