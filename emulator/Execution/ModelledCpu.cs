@@ -7,7 +7,8 @@ namespace Emu.Execution;
 
 /// <summary>Instruction bytes that were executed, or were about to be, although memory held others by then.</summary>
 /// <param name="Outcome">What the profile's rule made of it.</param>
-public sealed record StaleExecution(CpuIndex Cpu, ulong Time, ulong Rip, ulong Physical, byte[] Fetched, byte[] Memory, StaleOutcome Outcome);
+/// <param name="Writer">Who last wrote bytes that differ, and through which linear address.</param>
+public sealed record StaleExecution(CpuIndex Cpu, ulong Time, ulong Rip, ulong Physical, byte[] Fetched, byte[] Memory, StaleOutcome Outcome, Writer Writer);
 
 /// <summary>What a profile makes of stale bytes.</summary>
 public enum StaleOutcome
@@ -308,7 +309,9 @@ public sealed unsafe class ModelledCpu : IDisposable
             MismatchRule.Refetch => StaleOutcome.Refetched,
             _ => StaleOutcome.GeneralProtection,
         };
-        OnStale?.Invoke(new StaleExecution(Cpu.Index, Cpu.Clock.Now(Cpu.Index), _s->Rip, Queue.PhysicalOf(Queue.Start), fetched, memory, outcome));
+        int first = fetched.AsSpan().CommonPrefixLength(memory);
+        Writer writer = first == length ? Writer.Nobody : _history.LastWriter(Queue.PhysicalOf(Queue.Start + (ulong)first), 1);
+        OnStale?.Invoke(new StaleExecution(Cpu.Index, Cpu.Clock.Now(Cpu.Index), _s->Rip, Queue.PhysicalOf(Queue.Start), fetched, memory, outcome, writer));
         if (outcome == StaleOutcome.Refetched)
             Queue.Flush(Queue.Start);
         if (outcome == StaleOutcome.GeneralProtection)

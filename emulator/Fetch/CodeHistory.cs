@@ -67,6 +67,15 @@ public sealed unsafe class CodeHistory : ICodeObserver
         }
     }
 
+    /// <summary>Who last changed one of these bytes, and the linear address at which it did.</summary>
+    public Writer LastWriter(ulong physical, int length)
+    {
+        for (int i = _count - 1; i >= 0; i--)
+            if (Overlaps(_changes[i], physical, length))
+                return _changes[i].Writer;
+        return Writer.Nobody;
+    }
+
     /// <summary>Forgets changes before the point that no CPU can look behind any more.</summary>
     public void Trim(ulong oldest)
     {

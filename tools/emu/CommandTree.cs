@@ -1,0 +1,55 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+
+namespace Emu.Cli;
+
+/// <summary>All verbs. Only the one that is asked for is built in full: the others cost start-up time.</summary>
+public static class CommandTree
+{
+    public static RootCommand Build(Terminal terminal)
+    {
+        var root = new RootCommand("A deterministic SMP x86 machine that does not hide stale instruction bytes.")
+        {
+            BootCommand.Build(terminal),
+            DisasmCommand.Build(terminal),
+            CpusCommand.Build(terminal),
+            ProfilesCommand.Build(terminal),
+        };
+        foreach (Option option in root.Options)
+        {
+            if (option is HelpOption help)
+                help.Action = new HelpWithExamples((HelpAction)help.Action!);
+        }
+        return root;
+    }
+
+    /// <summary>Adds what <c>--help</c> shows below the options.</summary>
+    public static T WithExamples<T>(this T command, params (string Line, string Meaning)[] examples)
+        where T : Command
+    {
+        HelpWithExamples.Of[command] = examples;
+        return command;
+    }
+
+    private sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLineAction
+    {
+        public static Dictionary<Command, (string Line, string Meaning)[]> Of { get; } = [];
+
+        public override int Invoke(ParseResult parseResult)
+        {
+            int code = help.Invoke(parseResult);
+            if (!Of.TryGetValue(parseResult.CommandResult.Command, out (string Line, string Meaning)[]? examples))
+                return code;
+            TextWriter output = parseResult.InvocationConfiguration.Output;
+            output.WriteLine("Examples:");
+            foreach ((string line, string meaning) in examples)
+            {
+                output.WriteLine($"  {line}");
+                output.WriteLine($"      {meaning}");
+            }
+            output.WriteLine();
+            return code;
+        }
+    }
+}

@@ -1,0 +1,34 @@
+namespace Emu.Cli;
+
+/// <summary>Files that the user names, and the images that come with the program.</summary>
+public static class Files
+{
+    /// <summary>Reads a text file; what the host objects to becomes one line.</summary>
+    public static string ReadText(string path, string where, string remedy)
+    {
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            string why = e is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : e.Message.ReplaceLineEndings(" ").TrimEnd('.');
+            throw new UsageException($"{path}: {why}", where, remedy);
+        }
+    }
+
+    /// <summary>Path of a shipped image: below the current directory or one above it, or beside the program or above it.</summary>
+    public static string ShippedImage(string name)
+    {
+        foreach (string start in (string[])[Environment.CurrentDirectory, AppContext.BaseDirectory])
+        {
+            for (DirectoryInfo? d = new(start); d != null; d = d.Parent)
+            {
+                string path = Path.Combine(d.FullName, "images", name);
+                if (File.Exists(path))
+                    return path;
+            }
+        }
+        throw new UsageException($"there is no images/{name} here, nor above here or the program", "the default image", "run emu inside a clone of its repository, or name an image");
+    }
+}

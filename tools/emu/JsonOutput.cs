@@ -1,0 +1,44 @@
+using System.CommandLine;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
+
+namespace Emu.Cli;
+
+/// <summary>One JSON value on standard output; tools/emu/README.md has the schemas.</summary>
+internal static class JsonOutput
+{
+    public static Option<bool> Option() => new("--json") { Description = "Write one JSON value and nothing else; its schema is in tools/emu/README.md." };
+
+    public static void Write<T>(Terminal terminal, T value, JsonTypeInfo<T> shape) => terminal.Out.WriteLine(JsonSerializer.Serialize(value, shape));
+}
+
+/// <summary>An element of <c>emu cpus --json</c>.</summary>
+internal sealed record CpuModelJson(
+    string Name, string Description, string Vendor, uint Signature, int PhysicalAddressBits, string DefaultProfile, IReadOnlyList<string> Features);
+
+/// <summary>An element of <c>emu profiles --json</c>.</summary>
+internal sealed record FetchProfileJson(string Name, string Source, IReadOnlyDictionary<string, string> Fields);
+
+/// <summary>The value of <c>emu boot --json</c>.</summary>
+/// <param name="GuestValue">What the guest wrote to the exit port, where it did.</param>
+/// <param name="Serial">All that the guest sent to its serial port, one character a byte.</param>
+internal sealed record BootJson(
+    string Image, string Cpu, int Cpus, ulong Memory, string Profile, ulong Seed,
+    int Exit, string Reason, string Message, int? GuestValue, ulong Instructions, double Seconds, double Mips, string RunHash,
+    long StaleExecutions, StaleJson? Stale, IReadOnlyList<string> Notes, string Serial);
+
+/// <summary>The stale bytes of which a guest died.</summary>
+/// <param name="Writer">Index of the CPU that wrote what memory holds; -1 when none did.</param>
+/// <param name="WrittenAt">Linear address by which it wrote.</param>
+internal sealed record StaleJson(
+    int Cpu, ulong Rip, string Symbol, string Fetched, string Memory, int Writer, ulong WrittenAt, string Outcome, string Explanation);
+
+/// <summary>The shapes of all our JSON, written by the compiler: reflection would cost start-up time.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, NewLine = "\n")]
+[JsonSerializable(typeof(BootJson))]
+[JsonSerializable(typeof(CpuModelJson[]))]
+[JsonSerializable(typeof(FetchProfileJson[]))]
+internal sealed partial class JsonShapes : JsonSerializerContext
+{
+}

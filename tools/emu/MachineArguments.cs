@@ -1,0 +1,132 @@
+using System.CommandLine;
+using Emu.Cpus;
+using Emu.Fetch;
+using Emu.Machines;
+
+namespace Emu.Cli;
+
+/// <summary>The options that say which machine: shared by the verbs that build one.</summary>
+public sealed class MachineArguments
+{
+    /// <summary>The machine of the 2009 mail, unless something else is asked for.</summary>
+    private const string DefaultModel = "skylake";
+    private const string DefaultProfile = "p6";
+    private const ulong MaximumMemory = 64UL << 30;
+
+    private readonly Option<string> _cpus = new("--cpus") { HelpName = "N", Description = "Number of CPUs, 1 to 64; 4 unless given." };
+    private readonly Option<string> _memory = new("--memory") { HelpName = "SIZE", Description = "RAM: 64M, 1G, or bytes; 64M unless given." };
+    private readonly Option<string> _cpu = new("--cpu") { HelpName = "MODEL", Description = $"CPU model, see \"emu cpus\"; {DefaultModel} unless given." };
+    private readonly Option<string> _profile = new("--profile")
+    {
+        HelpName = "NAME",
+        Description = $"Fetch profile, see \"emu profiles\"; unless given that of --cpu, and {DefaultProfile} without --cpu.",
+    };
+    private readonly Option<string[]> _set = new("--set")
+    {
+        HelpName = "FIELD=VALUE",
+        Description = "Changes one field of the profile; may be repeated.",
+        Arity = ArgumentArity.OneOrMore,
+    };
+    private readonly Option<string> _seed = new("--seed") { HelpName = "N", Description = "Where all randomness comes from; 1 unless given." };
+    private readonly Option<string> _schedule = new("--schedule")
+    {
+        HelpName = "KIND",
+        Description = "round-robin[:QUANTUM], random[:QUANTUM], or a FILE with a list of events; random unless given, round-robin under a coherent profile.",
+    };
+
+    public void AddTo(Command command)
+    {
+        command.Add(_cpus);
+        command.Add(_memory);
+        command.Add(_cpu);
+        command.Add(_profile);
+        command.Add(_set);
+        command.Add(_seed);
+        command.Add(_schedule);
+    }
+
+    /// <summary>What was asked for.</summary>
+    /// <exception cref="UsageException">Something that cannot be.</exception>
+    public MachineOptions Read(ParseResult parsed)
+    {
+        string? model = parsed.GetValue(_cpu);
+        string? profile = parsed.GetValue(_profile);
+        var options = new MachineOptions
+        {
+            CpuCount = parsed.GetValue(_cpus) is { } cpus ? Cpus(cpus) : 4,
+            Model = Model(model ?? DefaultModel),
+            Seed = parsed.GetValue(_seed) is { } seed ? Seed(seed) : 1,
+        };
+        if (parsed.GetValue(_memory) is { } memory)
+            options = options with { MemorySize = Memory(memory) };
+        options = options with
+        {
+            Profile = Profile(profile ?? (model == null ? DefaultProfile : options.Model.DefaultProfile), parsed.GetValue(_set) ?? []),
+        };
+        return Schedule(parsed.GetValue(_schedule), options);
+    }
+
+    public static CpuModel Model(string name) =>
+        CpuModels.TryFind(name, out CpuModel? model) ? model
+        : throw new UsageException($"there is no CPU model \"{name}\"", "--cpu", $"choose one of {string.Join(", ", CpuModels.All.Select(m => m.Name))}");
+
+    /// <summary>A named profile with fields changed.</summary>
+    public static FetchProfile Profile(string name, IReadOnlyList<string> changes)
+    {
+        FetchProfile profile = FetchProfiles.Find(name)
+            ?? throw new UsageException($"there is no profile \"{name}\"", "--profile", $"choose one of {string.Join(", ", FetchProfiles.All.Select(p => p.Name))}");
+        foreach (string change in changes)
+        {
+            if (!FetchProfileFields.TrySet(profile, change, out FetchProfile? changed, out string? error))
+                throw new UsageException($"--set: {error}");
+            profile = changed;
+        }
+        return profile;
+    }
+
+    public static ulong Seed(string text) =>
+        Quantities.TryNumber(text, out ulong seed) ? seed : throw new UsageException($"\"{text}\" is not a number", "--seed", "write 7 or 0x7");
+
+    private static int Cpus(string text) =>
+        Quantities.TryNumber(text, out ulong n) && n >= 1 && n <= MachineOptions.MaximumCpus ? (int)n
+        : throw new UsageException($"\"{text}\" CPUs cannot be", "--cpus", $"write a number from 1 to {MachineOptions.MaximumCpus}");
+
+    private static ulong Memory(string text)
+    {
+        if (!Quantities.TryBytes(text, out ulong size))
+            throw new UsageException($"\"{text}\" is not a size", "--memory", "write 64M, 1G, or a number of bytes");
+        if (size < 1 << 20 || size > MaximumMemory || size % 4096 != 0)
+            throw new UsageException($"{text} of RAM cannot be", "--memory", "choose a multiple of 4096 bytes from 1M to 64G");
+        return size;
+    }
+
+    private static MachineOptions Schedule(string? text, MachineOptions options)
+    {
+        if (text == null)
+            return options with { Schedule = options.Profile.IsCoherent ? ScheduleKind.RoundRobin : ScheduleKind.Random };
+        string[] parts = text.Split(':', 2);
+        ScheduleKind? kind = parts[0] switch
+        {
+            "round-robin" => ScheduleKind.RoundRobin,
+            "random" => ScheduleKind.Random,
+            _ => null,
+        };
+        if (kind == null)
+            return Listed(text, options);
+        options = options with { Schedule = kind.Value };
+        if (parts.Length == 1)
+            return options;
+        return Quantities.TryCount(parts[1], out ulong quantum) && quantum is >= 1 and <= int.MaxValue
+            ? options with { Quantum = (int)quantum }
+            : throw new UsageException($"\"{parts[1]}\" is not a number of instructions", "--schedule", $"write, for example, {parts[0]}:256");
+    }
+
+    private static MachineOptions Listed(string path, MachineOptions options)
+    {
+        string text = Files.ReadText(path, "--schedule", "write round-robin, random, or the path of a list of events");
+        List<ScheduleEvent>? events = ScheduleEvent.Parse(text, options.CpuCount, out string error);
+        return events == null
+            ? throw new UsageException($"--schedule: {path}: {error}")
+            : options with { Schedule = ScheduleKind.Listed, Events = events };
+    }
+}
