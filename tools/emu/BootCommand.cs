@@ -37,13 +37,13 @@ public static class BootCommand
             string path = parsed.GetValue(image) ?? Files.ShippedImage(options.Model.Has(CpuFeatures.LongMode) ? "emu64.elf" : "emu32.elf");
             BootImage kernel = Open(path, parsed.GetValue(flat));
             BootModule[] modules = [.. (parsed.GetValue(module) ?? []).Select(Module)];
-            ulong most = parsed.GetValue(limit) is { } n ? Limit(n) : ulong.MaxValue;
+            ulong most = MachineArguments.Instructions(parsed.GetValue(limit)) ?? ulong.MaxValue;
             return Run(terminal, kernel, modules, parsed.GetValue(append) ?? "", options, most, parsed.GetValue(json));
         });
         return command.WithExamples(
             ("emu boot", "the default kernel on four CPUs, patching itself by the protocol of the 2009 mail"),
             ("emu boot --append \"protocol=direct\"", "the mail's buggy scheme: dies of stale bytes, and says which"),
-            ("emu boot --profile intel --append \"protocol=int3-ipi sync=mfence site=handler-tail\"", "MFENCE instead of CPUID, where only a serialising instruction will do"),
+            ("emu boot --profile intel --append \"sync=mfence site=handler\"", "MFENCE instead of CPUID, where only a serialising instruction will do"),
             ("emu boot --cpu pentium3 --append \"sync=mfence\"", "the 32-bit kernel on a CPU that has no MFENCE"),
             ("emu boot --profile p6 --set int3-exempt=no --seed 7", "one field of a profile changed, another seed"),
             ("emu boot kernel.elf --cpus 2 --memory 128M --module \"initrd.img ro\" --max-instructions 50M", "another kernel, with a module, for a while"));
@@ -66,10 +66,6 @@ public static class BootCommand
         string[] parts = text.Split(' ', 2, StringSplitOptions.TrimEntries);
         return new BootModule(parts[0], BootImage.ReadFile(parts[0]), parts.Length == 2 ? parts[1] : "");
     }
-
-    private static ulong Limit(string text) =>
-        Quantities.TryCount(text, out ulong n) && n > 0 ? n
-        : throw new UsageException($"\"{text}\" is not a number of instructions", "--max-instructions", "write, for example, 500k or 10M");
 
     private static int Run(Terminal terminal, BootImage image, BootModule[] modules, string commandLine, MachineOptions options, ulong limit, bool json)
     {

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using Emu.Cli.Matrix;
 
 namespace Emu.Cli;
 
@@ -12,6 +13,7 @@ public static class CommandTree
         var root = new RootCommand("A deterministic SMP x86 machine that does not hide stale instruction bytes.")
         {
             BootCommand.Build(terminal),
+            MatrixCommand.Build(terminal),
             DisasmCommand.Build(terminal),
             CpusCommand.Build(terminal),
             ProfilesCommand.Build(terminal),

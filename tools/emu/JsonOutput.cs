@@ -34,10 +34,18 @@ internal sealed record BootJson(
 internal sealed record StaleJson(
     int Cpu, ulong Rip, string Symbol, string Fetched, string Memory, int Writer, ulong WrittenAt, string Outcome, string Explanation);
 
+/// <summary>An element of <c>emu matrix --json</c>.</summary>
+/// <param name="Runs">Runs that were made.</param>
+/// <param name="Verdict">"fails", "no failure", "refused" by the guest, or "undecided" for want of something in the machine.</param>
+/// <param name="Seed">The first that fails or is undecided; else null.</param>
+internal sealed record MatrixJson(
+    string Protocol, string Sync, string Fence, string Ipi, string Ack, string Site, string Profile, int Runs, string Verdict, ulong? Seed);
+
 /// <summary>The shapes of all our JSON, written by the compiler: reflection would cost start-up time.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, NewLine = "\n")]
 [JsonSerializable(typeof(BootJson))]
 [JsonSerializable(typeof(CpuModelJson[]))]
+[JsonSerializable(typeof(MatrixJson[]))]
 [JsonSerializable(typeof(FetchProfileJson[]))]
 internal sealed partial class JsonShapes : JsonSerializerContext
 {

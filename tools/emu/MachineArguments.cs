@@ -87,6 +87,12 @@ public sealed class MachineArguments
     public static ulong Seed(string text) =>
         Quantities.TryNumber(text, out ulong seed) ? seed : throw new UsageException($"\"{text}\" is not a number", "--seed", "write 7 or 0x7");
 
+    /// <summary>What --max-instructions says; null where it was not given.</summary>
+    public static ulong? Instructions(string? text) =>
+        text == null ? null
+        : Quantities.TryCount(text, out ulong n) && n > 0 ? n
+        : throw new UsageException($"\"{text}\" is not a number of instructions", "--max-instructions", "write, for example, 500k or 10M");
+
     private static int Cpus(string text) =>
         Quantities.TryNumber(text, out ulong n) && n >= 1 && n <= MachineOptions.MaximumCpus ? (int)n
         : throw new UsageException($"\"{text}\" CPUs cannot be", "--cpus", $"write a number from 1 to {MachineOptions.MaximumCpus}");

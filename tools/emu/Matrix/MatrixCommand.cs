@@ -1,0 +1,88 @@
+using System.CommandLine;
+using System.Globalization;
+using Emu.Boot;
+using Emu.Cpus;
+using Emu.Fetch;
+using Emu.Machines;
+
+namespace Emu.Cli.Matrix;
+
+/// <summary><c>emu matrix</c>: every way to patch, on every profile, over many seeds.</summary>
+public static class MatrixCommand
+{
+    private const int DefaultSeeds = 32;
+    private const int DefaultCpus = 3;
+    private const int DefaultRounds = 8;
+    private const ulong DefaultLimit = 20_000_000;
+
+    public static Command Build(Terminal terminal)
+    {
+        var axes = MatrixAxis.All.Select(a => new Option<string>($"--{a.Name}")
+        {
+            HelpName = "WORD,...",
+            Description = $"{string.Join(", ", a.Words)}; \"all\" is every one; {a.Default} unless given.",
+        }).ToArray();
+        var all = new Option<bool>("--all") { Description = "Every word of every choice that is not given: hours." };
+        var profiles = new Option<string>("--profile") { HelpName = "NAME,...", Description = "Fetch profiles, see \"emu profiles\"; all unless given." };
+        var set = new Option<string[]>("--set") { HelpName = "FIELD=VALUE", Description = "Changes one field of every profile; may be repeated." };
+        var seeds = new Option<string>("--seeds") { HelpName = "N", Description = $"Seeds for each cell; {DefaultSeeds} unless given." };
+        var first = new Option<string>("--first-seed") { HelpName = "N", Description = "The first of them; 1 unless given." };
+        var keepGoing = new Option<bool>("--keep-going") { Description = "Run all seeds of a cell, also after one has failed." };
+        var cpus = new Option<string>("--cpus") { HelpName = "N", Description = $"CPUs, 1 to 16; {DefaultCpus} unless given." };
+        var cpu = new Option<string>("--cpu") { HelpName = "MODEL", Description = "CPU model; alderlake unless given, which has everything that sync= takes." };
+        var rounds = new Option<string>("--rounds") { HelpName = "N", Description = $"Patches in each run; {DefaultRounds} unless given." };
+        var append = new Option<string>("--append") { HelpName = "TEXT", Description = "More for the guest's command line, such as poke=wp." };
+        var limit = new Option<string>("--max-instructions") { HelpName = "N", Description = $"A run that has not ended by then hangs, and so fails; {DefaultLimit / 1_000_000}M unless given." };
+        var jobs = new Option<string>("--jobs") { HelpName = "N", Description = "Machines that run at a time; one for each host CPU unless given." };
+        var json = JsonOutput.Option();
+        var command = new Command("matrix", "Runs every protocol against every profile over many seeds, as a table. It finds failures; it cannot show that there are none.");
+        foreach (Option option in (Option[])[.. axes, all, profiles, set, seeds, first, keepGoing, cpus, cpu, rounds, append, limit, jobs, json])
+            command.Add(option);
+
+        command.SetAction(parsed =>
+        {
+            bool everything = parsed.GetValue(all);
+            var chosen = MatrixAxis.All.Select((a, i) => a.Choose(parsed.GetValue(axes[i]) ?? (everything ? "all" : a.Default))).ToArray();
+            IReadOnlyList<MatrixCell> cells = MatrixCell.Combine(chosen, Profiles(parsed.GetValue(profiles), parsed.GetValue(set) ?? []));
+            ulong patches = Number(parsed.GetValue(rounds), "--rounds", DefaultRounds, 1_000_000);
+            CpuModel model = MachineArguments.Model(parsed.GetValue(cpu) ?? "alderlake");
+            var options = new MachineOptions
+            {
+                Model = model,
+                CpuCount = (int)Number(parsed.GetValue(cpus), "--cpus", DefaultCpus, 16),
+            };
+            var image = BootImage.OpenFile(Files.ShippedImage(model.Has(CpuFeatures.LongMode) ? "emu64.elf" : "emu32.elf"));
+            var runner = new MatrixRunner(image, options, MachineArguments.Instructions(parsed.GetValue(limit)) ?? DefaultLimit, $"rounds={patches} {parsed.GetValue(append)}".Trim());
+            var plan = new MatrixPlan(
+                cells, runner,
+                parsed.GetValue(first) is { } seed ? MachineArguments.Seed(seed) : 1,
+                (int)Number(parsed.GetValue(seeds), "--seeds", DefaultSeeds, 1_000_000),
+                parsed.GetValue(keepGoing),
+                (int)Number(parsed.GetValue(jobs), "--jobs", (ulong)Environment.ProcessorCount, 1024));
+            IReadOnlyList<MatrixResult> results = plan.Run(terminal);
+            if (parsed.GetValue(json))
+                JsonOutput.Write(terminal, [.. results.Select(MatrixReport.ToJson)], JsonShapes.Default.MatrixJsonArray);
+            else
+                MatrixReport.Write(terminal, results, runner);
+            return ExitCode.Success;
+        });
+        return command.WithExamples(
+            ("emu matrix", "every protocol of the guest against every profile"),
+            ("emu matrix --profile p6 --seeds 500", "the verdicts of the 2009 mail's thread, on the machine that it describes"),
+            ("emu matrix --protocol int3-ipi --sync all --site handler --profile intel", "what may stand in the IPI handler when the site is in its own tail"),
+            ("emu matrix --protocol int3-ipi --ipi x2apic --fence all --json", "which fence an x2APIC needs, for a program to read"));
+    }
+
+    private static FetchProfile[] Profiles(string? names, string[] changes) =>
+        names is null or "all"
+            ? [.. FetchProfiles.All.Select(p => MachineArguments.Profile(p.Name, changes))]
+            : [.. names.Split(',', StringSplitOptions.TrimEntries).Distinct().Select(n => MachineArguments.Profile(n, changes))];
+
+    private static ulong Number(string? text, string option, ulong unlessGiven, ulong most)
+    {
+        if (text == null)
+            return unlessGiven;
+        return Quantities.TryCount(text, out ulong n) && n >= 1 && n <= most ? n
+            : throw new UsageException($"\"{text}\" cannot be", option, $"write a number from 1 to {most.ToString(CultureInfo.InvariantCulture)}");
+    }
+}
