@@ -177,6 +177,9 @@ public unsafe struct CpuState
     /// <summary>Monitored physical line of MONITOR, or ulong.MaxValue.</summary>
     public ulong MonitorAddress;
 
+    /// <summary>What that line held at MONITOR.</summary>
+    public fixed ulong MonitorLine[8];
+
     /// <summary>IA32_MTRR_PHYSBASE0, PHYSMASK0, PHYSBASE1 and so on; then the eleven fixed-range registers; then IA32_MTRR_DEF_TYPE. Kept, without effect.</summary>
     public fixed ulong MtrrVariable[16];
     public fixed ulong MtrrFixed[11];

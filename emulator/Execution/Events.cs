@@ -30,6 +30,8 @@ public static unsafe class Events
                 EventDelivery.Deliver(s, (Vector)cpu.Apic.AcknowledgeInterrupt(), EventKind.ExternalInterrupt);
             }
         }
+        if (s->Activity == Activity.Waiting && MonitoredLine.Triggered(s))
+            s->Activity = Activity.Active;
         return s->Activity == Activity.Active;
     }
 

@@ -130,6 +130,7 @@ public static unsafe class BitTests
     {
         public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
+            s->CurrentOp = op;
             long number = Width.SignExtend<W>(Width.Read<W>(s, op->Reg1));
             int shift = W.Bits == 64 ? 6 : W.Bits == 32 ? 5 : 4;
             ulong offset = Full.Offset(s, op) + (ulong)((number >> shift) * (W.Bits / 8));

@@ -37,6 +37,7 @@ public static unsafe class InstructionTable
             case Mnemonic.Not: Unary<Arithmetic.Not>(ref l); break;
 
             // Moves
+            case Mnemonic.Mov or Mnemonic.Push or Mnemonic.Pop when SystemInstructionTable.TryMove(ref l): break;
             case Mnemonic.Mov: Moves.Mov(ref l); break;
             case Mnemonic.Movzx: Moves.Extend(ref l, signed: false); break;
             case Mnemonic.Movsx or Mnemonic.Movsxd: Moves.Extend(ref l, signed: true); break;
@@ -197,7 +198,7 @@ public static unsafe class InstructionTable
             case Mnemonic.Salc: Decimal.Salc(ref l); break;
 
             // Others
-            case Mnemonic.Nop or Mnemonic.Reservednop or Mnemonic.Pause or Mnemonic.Endbr32 or Mnemonic.Endbr64: Miscellaneous.Nop(ref l); break;
+            case Mnemonic.Nop or Mnemonic.Reservednop or Mnemonic.Endbr32 or Mnemonic.Endbr64: Miscellaneous.Nop(ref l); break;
             case Mnemonic.Prefetch or Mnemonic.Prefetchw or Mnemonic.Prefetchwt1: Miscellaneous.Nop(ref l); break;
             case Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2: Miscellaneous.Nop(ref l); break;
             case Mnemonic.Cldemote: Miscellaneous.Nop(ref l); break;

@@ -192,8 +192,11 @@ public static unsafe class Strings
 
     private readonly struct Single<T> : IForm where T : struct, IStringOperation
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory =>
-            T.Once<W>(s, op) ? Full.Next(s, op) : Full.Failed(s, op);
+        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        {
+            SystemOperation.Begin(s, op);
+            return T.Once<W>(s, op) ? Full.Next(s, op) : Full.Failed(s, op);
+        }
     }
 
     private enum Outcome
@@ -205,13 +208,16 @@ public static unsafe class Strings
 
     private readonly struct Repeated<T> : IForm where T : struct, IStringOperation
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory =>
-            Repeat<T, W>(s, op) switch
+        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        {
+            SystemOperation.Begin(s, op);
+            return Repeat<T, W>(s, op) switch
             {
                 Outcome.Done => Full.Next(s, op),
                 Outcome.Interrupted => Chain.LeaveBefore(s, op),
                 _ => Full.Failed(s, op),
             };
+        }
     }
 
     private static Outcome Repeat<T, W>(CpuState* s, Op* op) where T : struct, IStringOperation where W : struct, IWidth

@@ -71,6 +71,8 @@ public sealed unsafe partial class Machine
         CpuState* s = cpu.State;
         if (s->Activity == Activity.Active || cpu.Mailbox != Mail.None)
             return s->Activity != Activity.Shutdown;
+        if (s->Activity == Activity.Waiting && MonitoredLine.Triggered(s))
+            return true;
         return s->Activity is Activity.Halted or Activity.Waiting && (s->SystemFlags & Rflags.If) != 0 && cpu.Apic.HasInterrupt;
     }
 
