@@ -1,0 +1,215 @@
+using Emu.Cpus;
+using Emu.Fetch;
+using Emu.Machines;
+using Emu.Memory;
+using Emu.Tests.Machine;
+using Iced.Intel;
+using Xunit;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Emu.Tests.Execution;
+
+/// <summary>Blocks, links, budgets, and code that changes under the coherent loop.</summary>
+public sealed unsafe class InterpreterTests
+{
+    private const ulong Code = SmallMachine.CodeAt;
+
+    /// <summary>A mixture of everything that blocks treat specially: silent flags, fused branches, calls, memory.</summary>
+    private static void Mixture(Assembler a)
+    {
+        Label loop = a.CreateLabel();
+        Label odd = a.CreateLabel();
+        Label next = a.CreateLabel();
+        Label sub = a.CreateLabel();
+        a.mov(ebx, (int)SmallMachine.DataAt);
+        a.mov(ecx, 1000);
+        a.xor(eax, eax);
+        a.Label(ref loop);
+        a.add(rax, rcx);
+        a.imul(rdx, rax, 7);
+        a.shr(rdx, 3);
+        a.xor(rax, rdx);
+        a.mov(__qword_ptr[rbx + rcx * 8], rax);
+        a.test(al, 1);
+        a.jne(odd);
+        a.sub(rax, 3);
+        a.jmp(next);
+        a.Label(ref odd);
+        a.call(sub);
+        a.Label(ref next);
+        a.adc(rax, __qword_ptr[rbx + rcx * 8]);
+        a.pushfq();
+        a.pop(rsi);
+        a.add(rdi, rsi);
+        a.dec(ecx);
+        a.cmp(ecx, 0);
+        a.jg(loop);
+        a.hlt();
+        a.Label(ref sub);
+        a.rol(rax, 5);
+        a.inc(rax);
+        a.ret();
+    }
+
+    private static (ulong Hash, ulong Instructions) RunMixture(FetchProfile profile, Action<Machines.Machine> run)
+    {
+        using var m = new SmallMachine(profile, cpus: 1);
+        m.Assemble(Code, Mixture);
+        run(m.Machine);
+        Assert.Equal(Activity.Halted, m[0]->Activity);
+        ulong hash = 0;
+        for (int i = 0; i < 16; i++)
+            hash = hash * 31 + m[0]->Registers[i];
+        foreach (byte b in m.Read(SmallMachine.DataAt, 8192))
+            hash = hash * 31 + b;
+        return (hash * 31 + Flags.Get(m[0]), m.Machine.Instructions);
+    }
+
+    [Fact]
+    public void Blocks_SameProgramSteppedOrModelled_GiveTheSameStateAndCount()
+    {
+        (ulong, ulong) blocks = RunMixture(FetchProfiles.Coherent, m => m.Run(100_000));
+        (ulong, ulong) steps = RunMixture(FetchProfiles.Coherent, m =>
+        {
+            while (m.Step(new CpuIndex(0)))
+            {
+            }
+        });
+        (ulong, ulong) modelled = RunMixture(FetchProfiles.P6, m => m.Run(100_000));
+        (ulong, ulong) strict = RunMixture(FetchProfiles.IntelStrict, m => m.Run(100_000));
+        Assert.Equal(steps, blocks);
+        Assert.Equal(steps, modelled);
+        Assert.Equal(steps, strict);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(7)]
+    [InlineData(1000)]
+    public void Run_InPieces_StopsExactlyAtTheLimit(int piece)
+    {
+        using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+        m.Assemble(Code, Mixture);
+        using var whole = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+        whole.Assemble(Code, Mixture);
+        for (int i = 1; i <= 5; i++)
+        {
+            Assert.Equal(StopReason.InstructionLimit, m.Machine.Run((ulong)piece).Reason);
+            Assert.Equal((ulong)(i * piece), m.Machine.Instructions);
+        }
+        whole.Machine.Run((ulong)(5 * piece));
+        Assert.Equal(whole[0]->Rip, m[0]->Rip);
+        Assert.Equal(whole[0]->Registers[0], m[0]->Registers[0]);
+    }
+
+    [Fact]
+    public void SelfModification_InTheSameBlock_TakesEffectAtOnce()
+    {
+        using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+        // The store rewrites the immediate of the instruction behind it, in the block that is running.
+        int store = m.Assemble(Code, a => a.mov(__byte_ptr[Code], 1));
+        ulong target = Code + (ulong)store;
+        m.Assemble(Code, a =>
+        {
+            a.mov(__byte_ptr[target + 1], 0x77);
+            a.mov(eax, 0x11);
+            a.hlt();
+        });
+        m.Machine.Run(10);
+        Assert.Equal(0x77UL, m[0]->Registers[0]);
+    }
+
+    [Fact]
+    public void PatchedAndCalled_EachTime_SeesThePresentBytes()
+    {
+        using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+        const ulong function = Code + 0x800;
+        m.Assemble(function, a =>
+        {
+            a.mov(eax, 0);
+            a.add(rdx, rax);
+            a.ret();
+        });
+        m.Assemble(Code, a =>
+        {
+            Label loop = a.CreateLabel();
+            a.mov(ecx, 100);
+            a.Label(ref loop);
+            a.mov(__byte_ptr[function + 1], cl);
+            a.call(function);
+            a.dec(ecx);
+            a.jne(loop);
+            a.hlt();
+        });
+        m.Machine.Run(10_000);
+        Assert.Equal(5050UL, m[0]->Registers[2]);
+    }
+
+    [Fact]
+    public void Block_StoreByAnotherCpu_IsSeenAtTheNextTurn()
+    {
+        using var m = new SmallMachine(FetchProfiles.Coherent, quantum: 16);
+        const ulong spin = Code + 0x400;
+        m.Assemble(spin, a =>
+        {
+            Label self = a.CreateLabel();
+            a.Label(ref self);
+            a.jmp(self);
+        });
+        m.Assemble(Code, a =>
+        {
+            a.mov(__word_ptr[spin], 0x90F4 & 0x7FFF); // hlt
+            a.hlt();
+        });
+        m[1]->Rip = spin;
+        m.Machine.Run(1000);
+        m.Assemble(spin, a => a.hlt());
+        RunResult result = m.Machine.Run(1000);
+        Assert.Equal(StopReason.AllHalted, result.Reason);
+    }
+
+    [Fact]
+    public void InstructionAcrossPages_SecondPageMissing_FaultsWithItsAddress()
+    {
+        using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+        // The first page of 2 MiB beyond RAM's mapping: nothing is mapped at 1 GiB + 2 MiB.
+        const ulong end = SmallMachine.AliasAt + 0x20_0000;
+        m.Write(0x20_0000 - 1, 0x48);
+        m.Assemble(Code, a => a.hlt());
+        m.SetVector((byte)Vector.PageFault, Code);
+        m[0]->Rip = end - 1;
+        m.Machine.Run(2);
+        Assert.Equal(end, m[0]->Paging.Cr2);
+        Assert.Equal(Activity.Halted, m[0]->Activity);
+    }
+
+    [Fact]
+    public void TrapFlag_EachInstruction_RaisesDebug()
+    {
+        using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+        const ulong handler = Code + 0x400;
+        m.Assemble(Code, a =>
+        {
+            a.pushfq();
+            a.or(__qword_ptr[rsp], 0x100);
+            a.popfq();
+            a.nop();
+            a.nop();
+            a.hlt();
+        });
+        m.Assemble(handler, a =>
+        {
+            a.inc(r15);
+            a.cmp(r15, 2);
+            Label go = a.CreateLabel();
+            a.jne(go);
+            a.and(__qword_ptr[rsp + 16], ~0x100);
+            a.Label(ref go);
+            a.iretq();
+        });
+        m.SetVector((byte)Vector.Debug, handler);
+        m.Machine.Run(1000);
+        Assert.Equal(2UL, m[0]->Registers[15]);
+        Assert.Equal(Activity.Halted, m[0]->Activity);
+    }
+}
