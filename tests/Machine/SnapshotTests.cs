@@ -32,7 +32,7 @@ public sealed unsafe class SnapshotTests
             a.mov(__byte_ptr[second + 1], cl);
             a.@lock.add(__qword_ptr[shared], 5);
             a.mov(__qword_ptr[shared + 8], rcx);
-            a.mov(__qword_ptr[shared + 0x1000 + rcx * 8], rcx);
+            a.mov(__qword_ptr[rcx * 8 + (long)(shared + 0x1000)], rcx);
             a.cmp(ecx, 20000);
             a.jne(loop);
             a.hlt();
