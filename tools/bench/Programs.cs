@@ -1,0 +1,20 @@
+namespace Emu.Bench;
+
+/// <summary>Where the programs and images that are measured lie.</summary>
+internal static class Programs
+{
+    /// <summary>The emu executable, built beside this one.</summary>
+    public static string Emu => Path.Combine(AppContext.BaseDirectory, "emu");
+
+    /// <summary>An image of the repository: found upwards from here.</summary>
+    public static string Image(string name)
+    {
+        for (DirectoryInfo? d = new(AppContext.BaseDirectory); d != null; d = d.Parent)
+        {
+            string path = Path.Combine(d.FullName, "images", name);
+            if (File.Exists(path))
+                return path;
+        }
+        throw new FileNotFoundException($"images/{name} is not in any folder above {AppContext.BaseDirectory}; run this from a clone");
+    }
+}
