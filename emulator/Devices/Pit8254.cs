@@ -30,7 +30,7 @@ public sealed class Pit8254 : IPortDevice, ITimed, ISnapshotted
     private static readonly RegisterLayout s_portB = new(PortB, "System control port B", RegisterAccess.ReadWrite, s_gate2, s_speaker, s_nmi, s_refresh, s_out2);
 
     /// <summary>The toggle of port 0x61 changes with every refresh request: every 18 clocks of counter 1, about 15 us.</summary>
-    private const ulong RefreshClocks = 18;
+    private const long RefreshClocks = 18;
 
     private readonly ITimeline _time;
     private readonly IIrqLine _irq;
@@ -38,7 +38,7 @@ public sealed class Pit8254 : IPortDevice, ITimed, ISnapshotted
     private byte _controlB;
 
     /// <summary>The PIT clock at which OUT of counter 0, and with it IRQ 0, changes next.</summary>
-    private ulong _nextChange = ulong.MaxValue;
+    private long _nextChange = long.MaxValue;
 
     /// <param name="irq">IRQ 0.</param>
     public Pit8254(ITimeline time, IIrqLine irq)
@@ -49,9 +49,9 @@ public sealed class Pit8254 : IPortDevice, ITimed, ISnapshotted
     }
 
     /// <inheritdoc/>
-    public ulong NextEvent => PitClock.TickOf(_nextChange);
+    public ulong NextEvent => _nextChange == long.MaxValue ? ulong.MaxValue : PitClock.TickOf((ulong)_nextChange);
 
-    private ulong Clock => PitClock.ClocksAt(_time.Now);
+    private long Clock => (long)PitClock.ClocksAt(_time.Now);
 
     /// <summary>Puts the registers on the bus.</summary>
     public void AttachTo(Bus bus)
@@ -63,11 +63,11 @@ public sealed class Pit8254 : IPortDevice, ITimed, ISnapshotted
     /// <inheritdoc/>
     public void Advance(ulong now)
     {
-        ulong clock = PitClock.ClocksAt(now);
+        long clock = (long)PitClock.ClocksAt(now);
         PitCounter counter = _counters[0];
         while (_nextChange <= clock)
         {
-            ulong at = _nextChange;
+            long at = _nextChange;
             _irq.Set(counter.OutputAt(at));
             _nextChange = counter.NextChange(at);
         }
@@ -78,7 +78,7 @@ public sealed class Pit8254 : IPortDevice, ITimed, ISnapshotted
         switch (port)
         {
             case PortB:
-                ulong clock = Clock;
+                long clock = Clock;
                 uint value = s_portB.Merge(0, _controlB);
                 value = s_refresh.With(value, (uint)(clock / RefreshClocks & 1));
                 return s_out2.With(value, _counters[2].OutputAt(clock) ? 1u : 0);
@@ -94,7 +94,7 @@ public sealed class Pit8254 : IPortDevice, ITimed, ISnapshotted
     {
         // What was due before this write happens before it.
         Advance(_time.Now);
-        ulong clock = Clock;
+        long clock = Clock;
         switch (port)
         {
             case PortB:
@@ -129,10 +129,10 @@ public sealed class Pit8254 : IPortDevice, ITimed, ISnapshotted
         foreach (PitCounter counter in _counters)
             counter.Restore(reader);
         _controlB = reader.ReadByte();
-        _nextChange = reader.ReadUInt64();
+        _nextChange = reader.ReadInt64();
     }
 
-    private void WriteControl(uint value, ulong clock)
+    private void WriteControl(uint value, long clock)
     {
         uint select = s_select.Of(value);
         if (select == 3)

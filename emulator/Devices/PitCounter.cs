@@ -2,11 +2,12 @@ namespace Emu.Devices;
 
 /// <summary>
 /// One counter of the 8254 (Intel 8254 data sheet, "Mode Definitions"). It is not stepped: count and output follow from the PIT clock at which
-/// the counting element was loaded. All times here are PIT clocks.
+/// the counting element was loaded. All times here are PIT clocks, signed, since
+/// a half-cycle may begin a cycle that would have started before the machine did.
 /// </summary>
 internal sealed class PitCounter
 {
-    private const ulong Never = ulong.MaxValue;
+    private const long Never = long.MaxValue;
 
     private int _access = 3;
     private bool _bcd;
@@ -18,18 +19,18 @@ internal sealed class PitCounter
     private uint _next;
 
     /// <summary>Where the waiting count is taken over: the end of the cycle (mode 2) or half-cycle (mode 3), and whether it starts with the low half.</summary>
-    private ulong _switchAt;
+    private long _switchAt;
     private bool _switchToLow;
 
     /// <summary>The clock of the pulse that loaded the counting element, which is the one after the write or the trigger; Never while nothing is loaded.</summary>
-    private ulong _loaded = Never;
+    private long _loaded = Never;
 
     /// <summary>With the gate low: clocks that had been counted since the load.</summary>
-    private ulong _frozen;
+    private long _frozen;
     private bool _gate = true;
 
-    /// <summary>Mode 1 was triggered again while OUT was low, where it stays until the load.</summary>
-    private bool _retriggered;
+    /// <summary>OUT was low when a new load was asked for, and stays so until that load (modes 1, 4 and 5).</summary>
+    private bool _lowUntilLoad;
 
     private bool _writeHigh, _readHigh;
     private byte _writeLow;
@@ -42,7 +43,7 @@ internal sealed class PitCounter
     public int Mode { get; private set; } = 3;
 
     /// <summary>Modes 1 and 5 start at a rising gate, 2 and 3 restart, 0 and 4 count while it is high.</summary>
-    public void SetGate(bool gate, ulong clock)
+    public void SetGate(bool gate, long clock)
     {
         if (gate == _gate)
             return;
@@ -56,7 +57,7 @@ internal sealed class PitCounter
         {
             if (_next == 0 && _loaded == Never)
                 return;
-            _retriggered = !OutputAt(clock);
+            _lowUntilLoad = !OutputAt(clock);
             TakeNext();
             _loaded = clock + 1;
         }
@@ -83,14 +84,14 @@ internal sealed class PitCounter
         _loaded = Never;
         _next = 0;
         _frozen = 0;
-        _retriggered = false;
+        _lowUntilLoad = false;
         _writeHigh = _readHigh = false;
         _latchedBytes = 0;
         _statusLatched = false;
     }
 
     /// <summary>Counter latch command; without effect while an earlier latch is unread.</summary>
-    public void LatchCount(ulong clock)
+    public void LatchCount(long clock)
     {
         if (_latchedBytes != 0)
             return;
@@ -99,7 +100,7 @@ internal sealed class PitCounter
     }
 
     /// <summary>Read-back command: output, null count and the control word.</summary>
-    public void LatchStatus(ulong clock)
+    public void LatchStatus(long clock)
     {
         if (_statusLatched)
             return;
@@ -108,7 +109,7 @@ internal sealed class PitCounter
         _status = (byte)((OutputAt(clock) ? 0x80 : 0) | (nullCount ? 0x40 : 0) | (_access << 4) | (Mode << 1) | (_bcd ? 1 : 0));
     }
 
-    public byte Read(ulong clock)
+    public byte Read(long clock)
     {
         if (_statusLatched)
         {
@@ -124,7 +125,7 @@ internal sealed class PitCounter
         return (byte)(high ? value >> 8 : value);
     }
 
-    public void Write(byte value, ulong clock)
+    public void Write(byte value, long clock)
     {
         switch (_access)
         {
@@ -152,12 +153,12 @@ internal sealed class PitCounter
     }
 
     /// <summary>OUT.</summary>
-    public bool OutputAt(ulong clock)
+    public bool OutputAt(long clock)
     {
         Settle(clock);
         if (_loaded == Never || clock < _loaded)
-            return Mode != 0 && !(Mode == 1 && _retriggered);
-        ulong elapsed = Elapsed(clock);
+            return Mode != 0 && !_lowUntilLoad;
+        long elapsed = Elapsed(clock);
         return Mode switch
         {
             0 => elapsed >= _reload,
@@ -168,17 +169,19 @@ internal sealed class PitCounter
         };
     }
 
-    /// <summary>The first clock after this one at which OUT changes by itself, or ulong.MaxValue.</summary>
-    public ulong NextChange(ulong clock)
+    /// <summary>The first clock after this one at which OUT changes by itself, or long.MaxValue.</summary>
+    public long NextChange(long clock)
     {
         Settle(clock);
-        if (_loaded == Never || (!_gate && Mode is 0 or 2 or 3 or 4))
+        if (_loaded == Never)
             return Never;
-        // Modes 0 and 1 go low with the write or the trigger, and with the load, respectively.
+        if (!_gate && Mode is 0 or 2 or 3 or 4)
+            return clock < _loaded && _lowUntilLoad ? _loaded : Never;
+        // Mode 1 goes low with the load; a strobe of modes 4 and 5 that the new load cut off ends with it.
         if (clock < _loaded)
-            return Mode == 1 && !_retriggered ? _loaded : _loaded + FirstChange();
-        ulong elapsed = clock - _loaded;
-        ulong cycle = elapsed / _reload * _reload;
+            return (Mode == 1) != _lowUntilLoad ? _loaded : _loaded + FirstChange();
+        long elapsed = clock - _loaded;
+        long cycle = elapsed / _reload * _reload;
         return Mode switch
         {
             0 or 1 => elapsed < _reload ? _loaded + _reload : Never,
@@ -197,7 +200,7 @@ internal sealed class PitCounter
         writer.Write(_next);
         writer.Write(_switchAt);
         writer.Write(_switchToLow);
-        writer.Write(_retriggered);
+        writer.Write(_lowUntilLoad);
         writer.Write(_loaded);
         writer.Write(_frozen);
         writer.Write(_gate);
@@ -217,11 +220,11 @@ internal sealed class PitCounter
         _bcd = reader.ReadBoolean();
         _reload = reader.ReadUInt32();
         _next = reader.ReadUInt32();
-        _switchAt = reader.ReadUInt64();
+        _switchAt = reader.ReadInt64();
         _switchToLow = reader.ReadBoolean();
-        _retriggered = reader.ReadBoolean();
-        _loaded = reader.ReadUInt64();
-        _frozen = reader.ReadUInt64();
+        _lowUntilLoad = reader.ReadBoolean();
+        _loaded = reader.ReadInt64();
+        _frozen = reader.ReadInt64();
         _gate = reader.ReadBoolean();
         _writeHigh = reader.ReadBoolean();
         _readHigh = reader.ReadBoolean();
@@ -234,22 +237,22 @@ internal sealed class PitCounter
 
     private static uint HighHalf(uint count) => (count + 1) / 2;
 
-    private ulong FirstChange() => Mode switch
+    private long FirstChange() => Mode switch
     {
         2 => _reload - 1,
         3 => HighHalf(_reload),
         _ => _reload,
     };
 
-    private ulong Elapsed(ulong clock) =>
+    private long Elapsed(long clock) =>
         !_gate && Mode is 0 or 2 or 3 or 4 ? _frozen : clock < _loaded ? 0 : clock - _loaded;
 
-    private uint CountAt(ulong clock)
+    private uint CountAt(long clock)
     {
         Settle(clock);
         if (_loaded == Never || clock < _loaded)
             return _next != 0 ? _next : _reload;
-        ulong elapsed = Elapsed(clock);
+        long elapsed = Elapsed(clock);
         uint modulus = _bcd ? 10_000u : 0x10000;
         switch (Mode)
         {
@@ -266,7 +269,7 @@ internal sealed class PitCounter
         }
     }
 
-    private void Load(uint written, ulong clock)
+    private void Load(uint written, long clock)
     {
         uint count = FromRegister(written);
         Settle(clock);
@@ -274,24 +277,20 @@ internal sealed class PitCounter
         {
             _next = count;
         }
-        else if (Mode is 2 or 3 && _loaded != Never && clock >= _loaded && _gate)
+        else if (Mode is 2 or 3 && _loaded != Never && clock >= _loaded)
         {
-            ulong elapsed = clock - _loaded;
-            ulong cycle = _loaded + elapsed / _reload * _reload;
-            _switchToLow = Mode == 3 && clock - cycle < HighHalf(_reload);
-            _switchAt = cycle + (_switchToLow ? HighHalf(_reload) : _reload);
-            _next = count;
-        }
-        else if (Mode is 2 or 3 && !_gate)
-        {
-            // Loaded by the rising gate.
+            // With the gate low it waits for the rising edge.
             _next = count;
             _switchAt = Never;
-            if (_loaded == Never)
-                _loaded = clock + 1;
+            if (!_gate)
+                return;
+            long cycle = _loaded + (clock - _loaded) / _reload * _reload;
+            _switchToLow = Mode == 3 && clock - cycle < HighHalf(_reload);
+            _switchAt = cycle + (_switchToLow ? HighHalf(_reload) : _reload);
         }
         else
         {
+            _lowUntilLoad = Mode == 4 && !OutputAt(clock);
             _reload = count;
             _next = 0;
             _loaded = clock + 1;
@@ -300,7 +299,7 @@ internal sealed class PitCounter
     }
 
     /// <summary>Takes over a waiting count whose moment has come.</summary>
-    private void Settle(ulong clock)
+    private void Settle(long clock)
     {
         if (_next == 0 || Mode is not (2 or 3) || !_gate || clock < _switchAt)
             return;
