@@ -13,7 +13,7 @@ internal static class Law
         0x7FFF_FFFF_FFFF_FFFF, 0x8000_0000_0000_0000, ulong.MaxValue,
     ];
 
-    private static readonly Config _config = Config.QuickThrowOnFailure.WithMaxTest(400).WithReplay(2009, 1007, 50);
+    private static readonly Config _config = Config.QuickThrowOnFailure.WithMaxTest(400).WithReplay(2009, 1007);
 
     /// <summary>A word: an edge, a small number, or 64 random bits.</summary>
     public static Gen<ulong> Word { get; } = Gen.OneOf(
