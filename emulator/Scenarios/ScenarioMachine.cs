@@ -1,0 +1,244 @@
+using System.Buffers.Binary;
+using Emu.Boot;
+using Emu.Cpus;
+using Emu.Interrupts;
+using Emu.Machines;
+using Emu.Memory;
+
+namespace Emu.Scenarios;
+
+/// <summary>
+/// Builds the machine of a scenario: CPUs that are in 64-bit mode already, with a GDT, an IDT each, page tables, their code and variables, and their
+/// local APICs enabled. What a boot would do is done here by the host, so that the first step of a scenario is the first that matters.
+/// </summary>
+internal static unsafe class ScenarioMachine
+{
+    private const ulong SmallestRam = 2UL << 20;
+    private const ulong PresentWritable = 3;
+    private const ulong PresentWritableUncached = 0x13;
+    private const ulong LargePage = 0x80;
+    private const ushort CodeSelector = 0x08;
+    private const ushort DataSelector = 0x10;
+    private const ushort FirstTaskSelector = 0x18;
+    private const ulong CodeDescriptor = 0x00AF_9B00_0000_FFFF;
+    private const ulong DataDescriptor = 0x00CF_9300_0000_FFFF;
+    private const int TaskStateBytes = 104;
+    private const int Vectors = 256;
+    private const ulong InterruptGate = 0x8E00;
+    private const int SpuriousVectorRegister = 0xF0;
+    private const uint SpuriousVectorMsr = 0x80F;
+    private const ulong ApicEnabledSpurious255 = 0x1FF;
+
+    /// <summary>HLT and a jump back to it.</summary>
+    private static readonly byte[] _haltLoop = [0xF4, 0xEB, 0xFD, 0x90];
+
+    public static ulong RamSize(BootImage? image)
+    {
+        ulong end = image?.Segments.Max(s => s.End) ?? 0;
+        return Math.Max(SmallestRam, (end + SmallestRam - 1) / SmallestRam * SmallestRam);
+    }
+
+    /// <summary>A machine in the scenario's initial state.</summary>
+    public static Machine Build(Scenario scenario)
+    {
+        ulong ram = RamSize(scenario.Image);
+        var machine = new Machine(new MachineOptions
+        {
+            CpuCount = scenario.CpuCount,
+            MemorySize = ram,
+            Model = scenario.Model,
+            Profile = scenario.Profile,
+            Seed = scenario.Seed,
+        });
+        machine.Fabric.Immediate = false;
+        PhysicalMemory memory = machine.Memory;
+        LoadImage(scenario, memory);
+        foreach (AssemblyColumn column in scenario.Columns)
+            memory.TryWrite(column.Start, column.Bytes);
+        foreach (ScenarioVariable variable in scenario.Variables)
+            memory.TryWrite(variable.Address, variable.Bytes);
+        for (int vector = 0; vector < Vectors; vector++)
+            memory.TryWrite(DefaultHandler(vector), _haltLoop);
+        memory.TryWrite(ScenarioLayout.Rest, _haltLoop);
+        WritePageTables(scenario, memory, ram);
+        WriteGdt(scenario.CpuCount, memory);
+        for (int i = 0; i < scenario.CpuCount; i++)
+        {
+            WriteIdt(scenario, i, memory);
+            Start(scenario, machine, i);
+        }
+        return machine;
+    }
+
+    /// <summary>Where a vector goes that the scenario gives no handler.</summary>
+    public static ulong DefaultHandler(int vector) => ScenarioLayout.DefaultHandlers + (ulong)(vector * ScenarioLayout.DefaultHandlerBytes);
+
+    /// <summary>The vector whose default handler an address lies in, or null.</summary>
+    public static int? DefaultHandlerAt(ulong address)
+    {
+        ulong offset = address - ScenarioLayout.DefaultHandlers;
+        return offset < Vectors * ScenarioLayout.DefaultHandlerBytes ? (int)offset / ScenarioLayout.DefaultHandlerBytes : null;
+    }
+
+    private static void LoadImage(Scenario scenario, PhysicalMemory memory)
+    {
+        if (scenario.Image == null)
+            return;
+        foreach (ImageSegment segment in scenario.Image.Segments)
+            memory.TryWrite(segment.Address, segment.Data.Span);
+    }
+
+    private static void WritePageTables(Scenario scenario, PhysicalMemory memory, ulong ram)
+    {
+        const ulong pml4 = ScenarioLayout.PageTables;
+        const ulong pdpt = pml4 + Page.Size;
+        const ulong low = pdpt + Page.Size;
+        const ulong alias = low + Page.Size;
+        const ulong high = alias + Page.Size;
+        memory.Write(pml4, 8, pdpt | PresentWritable);
+        memory.Write(pdpt + 0 * 8, 8, low | PresentWritable);
+        memory.Write(pdpt + 1 * 8, 8, alias | PresentWritable);
+        memory.Write(pdpt + 3 * 8, 8, high | PresentWritable);
+        int tables = ScenarioLayout.TableCount(ram);
+        for (int i = 0; i < tables; i++)
+        {
+            ulong offset = (ulong)i * (Page.Size * 512UL);
+            memory.Write(low + (ulong)i * 8, 8, (ScenarioLayout.PageTableEntry(offset, ram) & Page.Mask) | PresentWritable);
+            memory.Write(alias + (ulong)i * 8, 8, (ScenarioLayout.PageTableEntry(ScenarioLayout.AliasBase + offset, ram) & Page.Mask) | PresentWritable);
+        }
+        // The local APIC, by 2 MiB pages: where it is, and at the end of the alias window.
+        const ulong apic = ScenarioLayout.ApicPage | PresentWritableUncached | LargePage;
+        memory.Write(alias + 511 * 8, 8, apic);
+        memory.Write(high + ((ScenarioLayout.ApicPage >> 21) & 511) * 8, 8, apic);
+        foreach ((ulong start, ulong length) in PiecesInUse(scenario))
+        {
+            for (ulong page = start & Page.Mask; page < start + length; page += Page.Size)
+            {
+                memory.Write(ScenarioLayout.PageTableEntry(page, ram), 8, page | PresentWritable);
+                memory.Write(ScenarioLayout.PageTableEntry(ScenarioLayout.AliasBase + page, ram), 8, page | PresentWritable);
+            }
+        }
+    }
+
+    private static IEnumerable<(ulong Start, ulong Length)> PiecesInUse(Scenario scenario)
+    {
+        yield return (ScenarioLayout.Gdt, Page.Size);
+        yield return (ScenarioLayout.Idts, (ulong)scenario.CpuCount * Page.Size);
+        yield return (ScenarioLayout.DefaultHandlers, Page.Size);
+        yield return (ScenarioLayout.TaskStates, Page.Size);
+        yield return (ScenarioLayout.Stacks, (ulong)scenario.CpuCount * Page.Size);
+        yield return (ScenarioLayout.PageTables, ScenarioLayout.PageTablesEnd - ScenarioLayout.PageTables);
+        foreach (AssemblyColumn column in scenario.Columns)
+            yield return (column.Start, (ulong)column.Bytes.Length);
+        foreach (ScenarioVariable variable in scenario.Variables)
+            yield return (variable.Address, (ulong)variable.Bytes.Length);
+        if (scenario.Image != null)
+            foreach (ImageSegment segment in scenario.Image.Segments)
+                yield return (segment.Address, segment.MemorySize);
+    }
+
+    private static void WriteGdt(int cpus, PhysicalMemory memory)
+    {
+        memory.Write(ScenarioLayout.Gdt + CodeSelector, 8, CodeDescriptor);
+        memory.Write(ScenarioLayout.Gdt + DataSelector, 8, DataDescriptor);
+        for (int i = 0; i < cpus; i++)
+        {
+            // SDM, "TSS Descriptor in 64-bit mode": the type of a busy 32-bit TSS, since TR holds it.
+            ulong @base = TaskState(i);
+            ulong low = (TaskStateBytes - 1) | (@base & 0xFF_FFFF) << 16 | (ulong)(SegmentAttributes.Present | SystemType.BusyTss32) << 40 | (@base >> 24 & 0xFF) << 56;
+            memory.Write(ScenarioLayout.Gdt + TaskSelector(i), 8, low);
+            memory.Write(ScenarioLayout.Gdt + TaskSelector(i) + 8, 8, @base >> 32);
+        }
+    }
+
+    private static ulong TaskState(int cpu) => ScenarioLayout.TaskStates + (ulong)(cpu * 2 * 64);
+
+    private static ushort TaskSelector(int cpu) => (ushort)(FirstTaskSelector + 16 * cpu);
+
+    private static void WriteIdt(Scenario scenario, int cpu, PhysicalMemory memory)
+    {
+        for (int vector = 0; vector < Vectors; vector++)
+        {
+            ulong handler = HandlerOf(scenario, cpu, vector);
+            ulong gate = ScenarioLayout.Idts + (ulong)cpu * Page.Size + (ulong)vector * 16;
+            memory.Write(gate, 8, (handler & 0xFFFF) | (ulong)CodeSelector << 16 | InterruptGate << 32 | (handler >> 16 & 0xFFFF) << 48);
+            memory.Write(gate + 8, 8, handler >> 32);
+        }
+    }
+
+    /// <summary>The handler of a vector: the CPU's own, that of all CPUs, or the default.</summary>
+    public static ulong HandlerOf(Scenario scenario, int cpu, int vector)
+    {
+        ulong handler = DefaultHandler(vector);
+        foreach ((int? onCpu, int v, ulong address) in scenario.Vectors.OrderBy(x => x.Cpu.HasValue))
+            if (v == vector && (onCpu == null || onCpu == cpu))
+                handler = address;
+        return handler;
+    }
+
+    private static void Start(Scenario scenario, Machine machine, int index)
+    {
+        Cpu cpu = machine.Cpus[index];
+        CpuState* s = cpu.State;
+        s->Paging.Cr0 = ControlBits.Cr0Pe | ControlBits.Cr0Et | ControlBits.Cr0Ne | ControlBits.Cr0Wp | ControlBits.Cr0Pg;
+        s->Paging.Cr4 = PagingBits.Cr4Pae;
+        s->Paging.Cr3 = ScenarioLayout.PageTables;
+        s->Paging.Efer = ControlBits.EferSce | ControlBits.EferLme | ControlBits.EferLma | ControlBits.EferNxe;
+        s->Cs = Flat(CodeSelector, CodeDescriptor);
+        s->Ss = s->Ds = s->Es = s->Fs = s->Gs = Flat(DataSelector, DataDescriptor);
+        s->Tr = new SegmentRegister
+        {
+            Selector = TaskSelector(index),
+            Base = TaskState(index),
+            Limit = TaskStateBytes - 1,
+            Attributes = SegmentAttributes.Present | SystemType.BusyTss32,
+            Usable = 1,
+        };
+        s->Gdtr = new TableRegister { Base = ScenarioLayout.Gdt, Limit = (uint)(TaskSelector(scenario.CpuCount) - 1) };
+        s->Idtr = new TableRegister { Base = ScenarioLayout.Idts + (ulong)index * Page.Size, Limit = Vectors * 16 - 1 };
+        for (int i = 0; i < 16; i++)
+            s->Registers[i] = 0;
+        Flags.Set(s, Rflags.Reserved1 | Rflags.If);
+        s->Activity = Activity.Active;
+        EnableApic((LocalApic)cpu.Apic, scenario.X2Apic);
+
+        AssemblyColumn? column = scenario.Columns.FirstOrDefault(c => c.Cpu == index);
+        ulong rest = column != null ? Assembly.RestOf(column) : ScenarioLayout.Rest;
+        s->Rip = column?.Start ?? rest;
+        // A RET without a CALL ends the CPU's part, so that a function of an image can be run as it is.
+        ulong stack = ScenarioLayout.StackTop(index) - 8;
+        machine.Memory.Write(stack, 8, rest);
+        s->Registers[4] = stack;
+        foreach ((int owner, string register, ulong value) in scenario.Registers)
+            if (owner == index)
+                CpuRegisters.Write(cpu, register, value);
+        CpuMode.Update(s);
+        CpuMode.FlushTlb(s, keepGlobal: false);
+        cpu.Serialise();
+    }
+
+    private static void EnableApic(LocalApic apic, bool x2Apic)
+    {
+        if (!x2Apic)
+        {
+            apic.WritePage(SpuriousVectorRegister, 4, ApicEnabledSpurious255);
+            return;
+        }
+        apic.TryWriteApicBase(apic.Cpu.State->ApicBase | ApicBase.X2Apic);
+        apic.TryWriteMsr(SpuriousVectorMsr, ApicEnabledSpurious255);
+    }
+
+    private static SegmentRegister Flat(ushort selector, ulong descriptor)
+    {
+        Span<byte> bytes = stackalloc byte[8];
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes, descriptor);
+        return new SegmentRegister
+        {
+            Selector = selector,
+            Base = 0,
+            Limit = uint.MaxValue,
+            Attributes = (ushort)(bytes[5] | (bytes[6] & 0xF0) << 8),
+            Usable = 1,
+        };
+    }
+}

@@ -1,0 +1,229 @@
+namespace Emu.Scenarios;
+
+/// <summary>What follows the program: the schedule, the locations to report, and the condition.</summary>
+internal sealed partial class ScenarioParser
+{
+    private void ParseSections()
+    {
+        var observed = new List<object>();
+        bool hasCondition = false;
+        while (true)
+        {
+            _text.SkipBlanks();
+            if (_text.AtEnd)
+                break;
+            int start = _text.Position;
+            if (_text.Take("schedule:"))
+            {
+                if (_scenario.Schedule != null)
+                    throw _text.Error(start, "there is a schedule already");
+                _scenario.Schedule = ParseSchedule();
+            }
+            else if (_text.TakeWord("locations"))
+            {
+                ParseLocations(observed);
+            }
+            else if (!hasCondition && TakeQuantifier())
+            {
+                hasCondition = true;
+                _scenario.Condition = ParseCondition();
+                _scenario.ConditionText = Squeeze(_text.Text(start, _text.Position));
+            }
+            else
+            {
+                throw _text.Expected(hasCondition ? "'schedule:', 'locations' or the end of the file" : "'schedule:', 'locations', 'exists', '~exists' or 'forall'");
+            }
+        }
+        if (!hasCondition)
+            throw _text.Expected("a condition: 'exists', '~exists' or 'forall'");
+        _scenario.Observed = [.. observed.Concat(_scenario.Condition.Named).Distinct()];
+    }
+
+    private static string Squeeze(string text) => string.Join(' ', text.Split((char[])[' ', '\n', '\r', '\t'], StringSplitOptions.RemoveEmptyEntries));
+
+    private bool TakeQuantifier()
+    {
+        if (_text.TakeWord("exists"))
+            _scenario.Quantifier = Quantifier.Exists;
+        else if (_text.TakeWord("forall"))
+            _scenario.Quantifier = Quantifier.ForAll;
+        else if (_text.Take("~"))
+        {
+            if (!_text.TakeWord("exists"))
+                throw _text.Expected("'exists' after '~'");
+            _scenario.Quantifier = Quantifier.NotExists;
+        }
+        else
+        {
+            return false;
+        }
+        return true;
+    }
+
+    /// <summary><c>locations [0:rax; x;]</c></summary>
+    private void ParseLocations(List<object> observed)
+    {
+        _text.Expect("[");
+        while (!_text.Take("]"))
+        {
+            observed.Add(ParseLocation());
+            if (!_text.Take(";"))
+            {
+                _text.SkipBlanks();
+                if (!_text.LooksAt("]"))
+                    throw _text.Expected("';' or ']'");
+            }
+        }
+    }
+
+    private ScenarioLocation ParseLocation()
+    {
+        _text.SkipBlanks();
+        int start = _text.Position;
+        if (char.IsAsciiDigit(_text.Peek))
+        {
+            int cpu = CpuNumber(_text.Count("a CPU", 0, int.MaxValue), start);
+            _text.Expect(":");
+            _text.Take("%");
+            int at = _text.Position;
+            string register = _text.Name("a register").ToLowerInvariant();
+            if (!CpuRegisters.Exists(register))
+                throw _text.Error(at, $"'{register}' is no register that a condition can read");
+            return new ScenarioLocation(cpu, register, 0, CpuRegisters.SizeOf(register));
+        }
+        bool bracketed = _text.Take("[");
+        string name = AssemblyExpression.Symbol(_text, "a register (0:rax), a variable, a label or an event");
+        ScenarioVariable? variable = _scenario.Variables.FirstOrDefault(v => v.Name == name);
+        int size = variable?.ElementSize ?? 1;
+        int index = 0;
+        // Inside brackets an index follows directly, as in [t[1]].
+        if (_text.Take("["))
+        {
+            index = _text.Count("an index", 0, 65535);
+            _text.Expect("]");
+            if (variable != null && (index + 1) * size > variable.Bytes.Length)
+                throw _text.Error(start, $"'{name}' has no element {index}");
+            name = $"{name}[{index}]";
+        }
+        string symbol = name.Split('[')[0];
+        if (bracketed)
+            _text.Expect("]");
+        return new ScenarioLocation(null, name, Resolve(symbol, start) + (ulong)(index * size), size);
+    }
+
+    private int CpuNumber(int cpu, int position) =>
+        cpu < _scenario.CpuCount ? cpu : throw _text.Error(position, $"there is no CPU {cpu}; this scenario has P0 to P{_scenario.CpuCount - 1}");
+
+    private int ParseCpu()
+    {
+        _text.SkipBlanks();
+        int start = _text.Position;
+        string name = _text.Name("a CPU: P0, P1, ...");
+        if (name.Length < 2 || name[0] != 'P' || !int.TryParse(name.AsSpan(1), out int cpu))
+            throw _text.Error(start, $"expected a CPU (P0 to P{_scenario.CpuCount - 1}), found '{name}'");
+        return CpuNumber(cpu, start);
+    }
+
+    // Precedence as in herd: ~ binds strongest, then /\, then \/, then =>.
+    private Condition ParseCondition()
+    {
+        Condition left = ParseOr();
+        return _text.Take("=>") ? new OrCondition(new NotCondition(left), ParseCondition()) : left;
+    }
+
+    private Condition ParseOr()
+    {
+        Condition left = ParseAnd();
+        while (_text.Take("\\/"))
+            left = new OrCondition(left, ParseAnd());
+        return left;
+    }
+
+    private Condition ParseAnd()
+    {
+        Condition left = ParseUnary();
+        while (_text.Take("/\\"))
+            left = new AndCondition(left, ParseUnary());
+        return left;
+    }
+
+    private Condition ParseUnary()
+    {
+        if (_text.Take("~") || _text.TakeWord("not"))
+            return new NotCondition(ParseUnary());
+        if (_text.Take("("))
+        {
+            Condition inner = ParseCondition();
+            _text.Expect(")", "'/\\', '\\/' or ')'");
+            return inner;
+        }
+        if (_text.TakeWord("true"))
+            return new ConstantCondition(true);
+        if (_text.TakeWord("false"))
+            return new ConstantCondition(false);
+        return TryParseEvent() ?? ParseEquality();
+    }
+
+    private EventCondition? TryParseEvent()
+    {
+        _text.SkipBlanks();
+        int start = _text.Position;
+        string? name = _text.TryName();
+        if (name == null || !_text.Take("(") || !Enum.TryParse(name, ignoreCase: true, out ScenarioEventKind kind))
+        {
+            if (name != null && _text.Position != start + name.Length)
+                throw _text.Error(start, $"there is no event '{name}'; expected fault, stale, torn, breakpoint or halted");
+            _text.Position = start;
+            return null;
+        }
+        int? cpu = null;
+        int? vector = null;
+        while (!_text.Take(")"))
+        {
+            _text.SkipBlanks();
+            int at = _text.Position;
+            if (_text.Take("#"))
+            {
+                string exception = "#" + _text.Name("the name of an exception");
+                if (kind != ScenarioEventKind.Fault || !ExceptionNames.TryFind(exception, out int found))
+                    throw _text.Error(at, kind == ScenarioEventKind.Fault ? $"there is no exception '{exception}'" : $"only 'fault' names an exception; '{name}' takes a CPU");
+                vector = found;
+            }
+            else
+            {
+                cpu = ParseCpu();
+            }
+            if (!_text.Take(","))
+            {
+                _text.Expect(")", "',' or ')'");
+                break;
+            }
+        }
+        return new EventCondition(new ScenarioEvent(kind, cpu, vector));
+    }
+
+    private Condition ParseEquality()
+    {
+        ScenarioLocation left = ParseLocation();
+        bool negated = _text.Take("!=") || _text.Take("<>");
+        if (!negated)
+            _text.Expect("=", "'=' or '!='");
+        _text.SkipBlanks();
+        Condition equal;
+        if (char.IsAsciiDigit(_text.Peek) && IsRegisterLocation())
+            equal = new EqualCondition(left, 0, ParseLocation());
+        else
+            equal = new EqualCondition(left, (ulong)Evaluate(AssemblyExpression.Parse(_text, "a value")), null);
+        return negated ? new NotCondition(equal) : equal;
+    }
+
+    /// <summary>Tells <c>0:rax</c> from a number.</summary>
+    private bool IsRegisterLocation()
+    {
+        int start = _text.Position;
+        _text.TryNumber();
+        bool colon = _text.LooksAt(":");
+        _text.Position = start;
+        return colon;
+    }
+}

@@ -1,0 +1,107 @@
+namespace Emu.Scenarios;
+
+/// <summary>Writes a result as plain text: the table of the 2009 mail (a column for each CPU, memory and queues at every step), and herd's summary.</summary>
+public static class ScenarioTable
+{
+    private const int WidestText = 44;
+
+    /// <summary>Table and summary.</summary>
+    public static void Write(ScenarioResult result, TextWriter output)
+    {
+        WriteSteps(result, output);
+        WriteSummary(result, output);
+    }
+
+    /// <summary>The table: step, watched memory, and for each CPU what it does, its store buffer and its queue.</summary>
+    public static void WriteSteps(ScenarioResult result, TextWriter output)
+    {
+        if (result.Steps.Count == 0)
+            return;
+        output.WriteLine($"{result.Name}: {(result.Pinned ? "the pinned schedule" : $"the sampled run of seed {result.WitnessSeed}")} under profile {result.Profile}");
+        if (result.Description.Length != 0)
+            foreach (string line in Wrap(result.Description, 100))
+                output.WriteLine($"  {line}");
+        output.WriteLine();
+        var rows = new List<string[]> { Heading(result) };
+        foreach (ScenarioStep step in result.Steps)
+            rows.AddRange(Rows(result, step));
+        int[] widths = [.. Enumerable.Range(0, rows[0].Length).Select(c => rows.Max(r => r[c].Length))];
+        for (int r = 0; r < rows.Count; r++)
+        {
+            output.WriteLine(string.Join(" | ", rows[r].Select((cell, c) => c == 0 ? cell.PadLeft(widths[c]) : cell.PadRight(widths[c]))).TrimEnd());
+            if (r == 0)
+                output.WriteLine(string.Join("-+-", widths.Select(w => new string('-', w))));
+        }
+        output.WriteLine();
+    }
+
+    /// <summary>States, verdict and observation, as herd prints them.</summary>
+    public static void WriteSummary(ScenarioResult result, TextWriter output)
+    {
+        output.WriteLine($"Test {result.Name} {result.Quantifier switch { Quantifier.Exists => "Allowed", Quantifier.NotExists => "Forbidden", _ => "Required" }}");
+        if (!result.Pinned)
+            output.WriteLine($"Sampled {result.Runs} random schedules from seed {result.Seed}: a state that is not listed was not seen, which does not prove that there is none");
+        output.WriteLine($"States {result.States.Count}");
+        foreach (ScenarioOutcome state in result.States)
+            output.WriteLine($"{state.Count,-6}{(state.Satisfies ? '*' : ':')}>{state.Text}");
+        output.WriteLine(result.Ok ? "Ok" : "No");
+        output.WriteLine("Witnesses");
+        output.WriteLine($"Positive: {result.Positive} Negative: {result.Negative}");
+        output.WriteLine($"Condition {result.Condition}");
+        if (result.Unfinished != 0)
+            output.WriteLine($"Unfinished {result.Unfinished}: given up at the limit of events");
+        output.WriteLine($"Observation {result.Name} {result.Observation} {result.Positive} {result.Negative}");
+        string expected = result.Expected is { } e ? e.ToString() : result.Quantifier switch
+        {
+            Quantifier.Exists => "Sometimes or Always",
+            Quantifier.NotExists => "Never",
+            _ => "Always",
+        };
+        output.WriteLine(result.Problem != null ? $"Verdict {result.Name}: cannot be judged: {result.Problem}"
+            : $"Verdict {result.Name}: {(result.AsExpected ? "as expected" : "NOT as expected")} (expected {expected})");
+    }
+
+    private static string[] Heading(ScenarioResult result) =>
+        ["", .. result.Watches.Select(w => w.Name), .. Enumerable.Range(0, result.CpuCount).SelectMany(i => new[] { $"CPU {i}", "stores", "queue" })];
+
+    /// <summary>A step, and below it the notes of its CPU.</summary>
+    private static IEnumerable<string[]> Rows(ScenarioResult result, ScenarioStep step)
+    {
+        int textColumn = 1 + result.Watches.Count + 3 * Math.Max(0, step.Cpu);
+        string[] lines = [.. Wrap(step.Event == "drain" ? $"drains {step.Text}" : step.Event == "deliver" ? $"delivery of {step.Text}" : step.Text, WidestText),
+            .. step.Notes.SelectMany(n => Wrap($"  {n}", WidestText, "  "))];
+        string[] row = new string[1 + result.Watches.Count + 3 * result.CpuCount];
+        row[0] = step.Number.ToString();
+        step.Memory.ToArray().CopyTo(row, 1);
+        for (int i = 0; i < result.CpuCount; i++)
+        {
+            CpuView cpu = step.Cpus[i];
+            int at = 1 + result.Watches.Count + 3 * i;
+            row[at] = step.Cpu < 0 ? $"at {cpu.Rip}" : "";
+            row[at + 1] = string.Join(", ", cpu.Stores.Select(s => $"{s.Where}={s.Bytes}"));
+            row[at + 2] = cpu.Queue;
+        }
+        if (step.Cpu >= 0 && lines.Length != 0)
+            row[textColumn] = lines[0];
+        yield return row;
+        for (int i = 1; i < lines.Length; i++)
+        {
+            string[] below = [.. row.Select(_ => "")];
+            below[textColumn] = lines[i];
+            yield return below;
+        }
+    }
+
+    private static IEnumerable<string> Wrap(string text, int width, string indent = "")
+    {
+        while (text.Length > width)
+        {
+            int cut = text.LastIndexOf(' ', width);
+            if (cut <= indent.Length)
+                cut = width;
+            yield return text[..cut].TrimEnd();
+            text = indent + text[cut..].TrimStart();
+        }
+        yield return text;
+    }
+}
