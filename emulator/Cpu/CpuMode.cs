@@ -51,7 +51,7 @@ public static unsafe class CpuMode
         if (s->Cpl == 3)
             key |= ModeKey.User;
         s->ModeKey = key;
-        s->JumpKey = (s->JumpKey & ~0xFFU) | key;
+        s->JumpKey = (Math.Max(s->JumpKey, 0x100) & ~0xFFU) | key; // Never 0, which empty entries have.
         s->Tlb = s->Tlbs + TlbIndex(s);
     }
 
@@ -85,7 +85,10 @@ public static unsafe class CpuMode
         s->JumpKey += 0x100;
         // After 2^24 changes the count repeats, and entries of that age must not come back to life.
         if (s->JumpKey < 0x100)
+        {
+            s->JumpKey |= 0x100;
             Cpu.Of(s).ClearJumpCache();
+        }
     }
 
     private static bool IsFlatData(in SegmentRegister r) =>

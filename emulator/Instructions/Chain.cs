@@ -132,10 +132,15 @@ public static unsafe class Chain
         return null;
     }
 
+    /// <summary>A branch without a link. Only where the loop must find the target does it learn of the link, so that it links what it finds.</summary>
     private static Op* FollowUnlinked(CpuState* s, Block** link, ulong target)
     {
+        JumpCacheEntry* e = (JumpCacheEntry*)s->JumpCache + JumpCacheEntry.IndexOf(target);
+        if (e->Rip == target && e->Key == s->JumpKey)
+            return Enter(s, e->Block);
         s->LinkSource = link;
-        return FollowIndirect(s, target);
+        s->Rip = target;
+        return null;
     }
 
     private static Op* OutOfBudget(CpuState* s, Block* block)

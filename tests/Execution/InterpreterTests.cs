@@ -133,6 +133,7 @@ public sealed unsafe class InterpreterTests
         m.Assemble(Code, a =>
         {
             Label loop = a.CreateLabel();
+            a.xor(edx, edx);
             a.mov(ecx, 100);
             a.Label(ref loop);
             a.mov(__byte_ptr[function + 1], cl);

@@ -24,12 +24,13 @@ internal sealed unsafe class SmallMachine : IDisposable
     public const ulong AliasedAt = 0;
 
     private const ulong Tables = 0x1000;
-    private const ulong Present = 3;
+    /// <summary>Present, writable, accessed and dirty: no walk has to set a bit.</summary>
+    private const ulong Present = 0x63;
     private const ulong LargePage = 0x80;
 
     public SmallMachine(FetchProfile profile, int cpus = 2, ScheduleKind schedule = ScheduleKind.RoundRobin, ulong seed = 1, int quantum = 64, ulong memory = 8 << 20)
     {
-        Machine = new Machines.Machine(new MachineOptions { CpuCount = cpus, Profile = profile, MemorySize = memory, Schedule = schedule, Seed = seed, Quantum = quantum });
+        Machine = new Machines.Machine(new MachineOptions { CpuCount = cpus, Model = CpuModels.AlderLake, Profile = profile, MemorySize = memory, Schedule = schedule, Seed = seed, Quantum = quantum });
         Write64(Tables, (Tables + 0x1000) | Present);
         Write64(Tables + 0x1000, (Tables + 0x2000) | Present);
         Write64(Tables + 0x1008, (Tables + 0x3000) | Present);
