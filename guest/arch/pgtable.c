@@ -3,8 +3,8 @@
  * The kernel's address space.
  *
  * Both builds use 8-byte entries: 4-level paging on 64 bits, PAE on 32, which is its lower three levels. Linear equals
- * physical for the first GiB; text, read-only data and init memory lie in the first 2 MiB, which has 4 KiB pages so that
- * each can have rights of its own; the rest is in 2 MiB pages.
+ * physical, in 4 KiB pages, so that everything has just the rights that it needs; what the kernel has no use for is not
+ * there at all.
  *
  *   0               nothing: a NULL dereference faults
  *   TRAMPOLINE_BASE read, execute
@@ -13,6 +13,7 @@
  *   _rodata         read
  *   __init_begin    read, write, execute until free_initmem(), then nothing
  *   _data           read, write
+ *   _end            nothing
  *   ALIAS_BASE + x  read, write: a second mapping of text and init text, for poke=alias
  *   POKING_ADDR     in poking_mm alone, and only while poke=alias-mm writes
  *   0xfec00000      read, write, uncached: I/O APIC and local APIC
@@ -55,7 +56,7 @@ static table_t swapper_pml4, poking_pml4;
 /* A PAE page-directory-pointer table has 4 entries; 64-bit mode reads 512. */
 static table_t swapper_pdpt, poking_pdpt;
 static table_t low_pmd, alias_pmd, io_pmd, poking_pmd; /* one GiB each: 0, 1, 3, and 2 in poking_mm */
-static table_t low_pt, alias_pt, poking_pt;            /* the first 2 MiB of the first three */
+static table_t low_pt[2], alias_pt, poking_pt;         /* the first 4 MiB of the first; 2 MiB of the others */
 
 bool cpu_has_nx;
 static pte_t supported_bits;
@@ -86,7 +87,7 @@ static pte_t mk_table(const void *table)
 	return (unsigned long)table | _PAGE_PRESENT | _PAGE_RW | _PAGE_ACCESSED;
 }
 
-static void map_pages(table_t pt, unsigned long from, unsigned long to, pte_t prot)
+static void map_pages(pte_t *pt, unsigned long from, unsigned long to, pte_t prot)
 {
 	unsigned long phys;
 
@@ -119,17 +120,17 @@ static void __init detect_features(void)
 static void __init map_kernel(void)
 {
 	unsigned long i;
+	pte_t *pt = low_pt[0]; /* the two tables are neighbours: one array of 1024 entries */
 
 	/* Low memory holds the BIOS's tables and the trampoline; page 0 stays empty. */
-	map_pages(low_pt, PAGE_SIZE, (unsigned long)_text, PAGE_KERNEL | _PAGE_GLOBAL);
-	map_pages(low_pt, TRAMPOLINE_BASE, TRAMPOLINE_BASE + 1, PAGE_KERNEL_EXEC | _PAGE_GLOBAL);
-	map_pages(low_pt, (unsigned long)_text, (unsigned long)_etext, PAGE_KERNEL_ROX | _PAGE_GLOBAL);
-	map_pages(low_pt, (unsigned long)_rodata, (unsigned long)_erodata, PAGE_KERNEL_RO | _PAGE_GLOBAL);
-	map_pages(low_pt, (unsigned long)__init_begin, (unsigned long)__init_end, PAGE_KERNEL_EXEC | _PAGE_GLOBAL);
-	map_pages(low_pt, (unsigned long)_data, PMD_SIZE, PAGE_KERNEL | _PAGE_GLOBAL);
-	set_pte(&low_pmd[0], mk_table(low_pt));
-	for (i = 1; i < PTRS_PER_TABLE; i++)
-		set_pte(&low_pmd[i], mk_pte(i * PMD_SIZE, PAGE_KERNEL | _PAGE_PSE | _PAGE_GLOBAL));
+	map_pages(pt, PAGE_SIZE, (unsigned long)_text, PAGE_KERNEL | _PAGE_GLOBAL);
+	map_pages(pt, TRAMPOLINE_BASE, TRAMPOLINE_BASE + 1, PAGE_KERNEL_EXEC | _PAGE_GLOBAL);
+	map_pages(pt, (unsigned long)_text, (unsigned long)_etext, PAGE_KERNEL_ROX | _PAGE_GLOBAL);
+	map_pages(pt, (unsigned long)_rodata, (unsigned long)_erodata, PAGE_KERNEL_RO | _PAGE_GLOBAL);
+	map_pages(pt, (unsigned long)__init_begin, (unsigned long)__init_end, PAGE_KERNEL_EXEC | _PAGE_GLOBAL);
+	map_pages(pt, (unsigned long)_data, (unsigned long)_end, PAGE_KERNEL | _PAGE_GLOBAL);
+	set_pte(&low_pmd[0], mk_table(low_pt[0]));
+	set_pte(&low_pmd[1], mk_table(low_pt[1]));
 
 	map_pages(alias_pt, (unsigned long)_text, (unsigned long)_etext, PAGE_KERNEL | _PAGE_GLOBAL);
 	map_pages(alias_pt, (unsigned long)_sinittext, (unsigned long)_einittext, PAGE_KERNEL | _PAGE_GLOBAL);
@@ -203,7 +204,7 @@ void free_initmem(void)
 	unsigned long addr;
 
 	for (addr = range[0]; addr < range[1]; addr += PAGE_SIZE) {
-		set_pte(&low_pt[addr / PAGE_SIZE], 0);
+		set_pte(&low_pt[0][addr / PAGE_SIZE], 0);
 		set_pte(&alias_pt[addr / PAGE_SIZE], 0);
 	}
 	/* A CPU may use what its TLB still has, global entries above all, until it is told. */

@@ -40,7 +40,7 @@
 	.fill	\length - 6, 1, 0x90
 	.endm
 
-	.section .text.sites, "ax"
+	.section .sites.text, "ax"
 	.globl __sites_begin
 __sites_begin:
 
@@ -101,9 +101,11 @@ jump_site_\name\()_new:
 	.endm
 
 /*
- * A five-byte NOP that becomes a five-byte jump, `offset` bytes after a multiple of `align`. A jump that is torn
- * between the two (new opcode and first displacement byte from one, the rest of the other) does not reach
- * either target: it lands on 0xcc, on "neither", or beyond the end of the text, where nothing is mapped.
+ * A five-byte NOP that becomes a five-byte jump, `offset` bytes after a multiple of `align`. A jump with some bytes of
+ * its displacement from the NOP reaches neither target. It goes
+ *	0x1f or 0x8d bytes on: to an instruction that reports "neither";
+ *	0x4400 to 0x748d: the sites are the end of the text, and behind it nothing is mapped (guest.lds);
+ *	0x260040 and more (32 bits): beyond _end, where nothing is mapped either.
  */
 	.macro NOP5_SITE name, key, align, offset
 	.balign	\align, 0xcc
@@ -123,12 +125,17 @@ jump_site_\name:
 1:	xorl	%eax, %eax
 	ret
 	.fill	0x1f - (. - 1b), 1, 0xcc
-	movl	$2, %eax		/* e9 1f 00 00 00: the NOP's second byte under the jump's others */
+	movl	$2, %eax		/* e9 1f 00 00 00 */
 	ret
 	.fill	0x40 - (. - 1b), 1, 0xcc
 jump_site_\name\()_new:
 	movl	$1, %eax
 	ret
+#ifndef __x86_64__
+	.fill	0x8d - (. - 1b), 1, 0xcc
+	movl	$2, %eax		/* e9 8d 00 00 00 */
+	ret
+#endif
 	.size run_site_\name, . - run_site_\name
 	JUMP_ENTRY jump_site_\name, \key, jump_site_\name\()_new
 	.endm

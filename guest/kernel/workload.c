@@ -32,6 +32,7 @@ static DEFINE_PER_CPU(unsigned long, runs_old);
 static DEFINE_PER_CPU(unsigned long, runs_new);
 static DEFINE_PER_CPU(unsigned long, runs_wrong); /* neither target */
 static DEFINE_PER_CPU(unsigned long, runs_stale);
+static DEFINE_PER_CPU(unsigned long, handler_runs);
 static DEFINE_PER_CPU(u32, last_seq) = ~0u;
 DECLARE_PER_CPU(unsigned long, int3_count);
 DECLARE_PER_CPU(unsigned long, int3_retries);
@@ -60,8 +61,19 @@ static void account(struct site_run run)
 void account_handler_tail(unsigned long target, unsigned long seq);
 void account_handler_tail(unsigned long target, unsigned long seq)
 {
-	if (SITE_IS_HANDLER(params.site))
+	if (SITE_IS_HANDLER(params.site)) {
 		account((struct site_run) { target, seq });
+		this_cpu_inc(handler_runs);
+	}
+}
+
+/* An IPI to oneself with no call pending: nothing but the tail is left of it. Wait for it, or they would pile up. */
+static void run_handler_site(void)
+{
+	unsigned long runs = this_cpu_read(handler_runs);
+
+	apic_send_IPI_self(CALL_FUNCTION_VECTOR);
+	wait_until(this_cpu_read(handler_runs) != runs, "its IPI to itself does not come", smp_processor_id());
 }
 
 static void run_site(void)
@@ -69,10 +81,8 @@ static void run_site(void)
 	const site_fn *run = params.site->runs;
 	unsigned int i;
 
-	if (!run[0]) {
-		apic_send_IPI_self(CALL_FUNCTION_VECTOR); /* with no call pending: nothing but the tail is left */
-		return;
-	}
+	if (!run[0])
+		run_handler_site();
 	for (i = 0; i < SITE_MAX_RUNS && run[i]; i++)
 		account(run[i](&patch_seq));
 }
