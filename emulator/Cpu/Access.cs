@@ -44,6 +44,7 @@ public static unsafe class Access
     }
 
     /// <summary>Records a fault for the loop to deliver; always false, so that callers can return it.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public static bool Raise(CpuState* s, Vector vector, uint errorCode = 0, ulong linear = 0)
     {
         s->Fault = new FaultInfo { Vector = vector, ErrorCode = errorCode, LinearAddress = linear };

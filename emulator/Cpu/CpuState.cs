@@ -106,6 +106,9 @@ public unsafe struct CpuState
     /// <summary>The operation (Op*) that is executing, where it may look at the time; set by every Full access and by the instructions that read clocks or devices.</summary>
     public void* CurrentOp;
 
+    /// <summary>The block (Block*) before which the last budget ran out: a sample of where time is spent.</summary>
+    public void* Sampled;
+
     /// <summary>Set by PAUSE, HLT and the like: the CPU waits for another one, and the schedule may go on to it.</summary>
     public int YieldRequested;
 

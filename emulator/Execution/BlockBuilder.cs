@@ -10,10 +10,14 @@ public sealed unsafe class BlockBuilder
 {
     private const int MaximumInstructions = 48;
 
+    /// <summary>Steps in a joined handler at most: beyond it the JIT stops inlining.</summary>
+    private const int MaximumJoined = 4;
+
     private readonly PhysicalMemory _memory;
     private readonly CodeCache _cache;
     private readonly InstructionDecoder _decoder;
     private readonly Instruction[] _instructions = new Instruction[MaximumInstructions];
+    private readonly bool[] _flagsDead = new bool[MaximumInstructions];
 
     public BlockBuilder(PhysicalMemory memory, CodeCache cache, InstructionDecoder decoder)
     {
@@ -75,33 +79,69 @@ public sealed unsafe class BlockBuilder
         return b;
     }
 
-    /// <summary>
-    /// Finds instructions whose flags are overwritten before anything reads them, and before anything that can leave the block, and gives them
-    /// handlers that do not compute flags. What may leave (a memory access, a branch) exposes all flags before and behind it.
-    /// </summary>
+    /// <summary>Gives instructions whose flags nobody sees handlers that do not compute them.</summary>
     private void DropDeadFlags(Op* ops, int count, uint modeKey)
     {
-        const RflagsBits all = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF | RflagsBits.PF;
-        RflagsBits live = all;
-        for (int i = count - 1; i >= 0; i--)
+        FlagLiveness.FindDead(_instructions.AsSpan(0, count), _flagsDead);
+        for (int i = 0; i < count; i++)
         {
-            ref readonly Instruction instruction = ref _instructions[i];
-            if (!FlagLiveness.StaysInBlock(instruction))
-            {
-                live = all;
+            if (!_flagsDead[i])
                 continue;
-            }
-            RflagsBits modified = instruction.RflagsModified & all;
-            if (modified != RflagsBits.None && (modified & live) == RflagsBits.None)
-            {
-                Op* op = ops + i;
-                var keep = (op->Position, op->RipOffset, op->InstructionsBefore);
-                *op = default;
-                (op->Position, op->RipOffset, op->InstructionsBefore) = keep;
-                _decoder.Lower(instruction, op, modeKey, flagsDead: true);
-            }
-            live = (live & ~FlagLiveness.Overwritten(instruction)) | (instruction.RflagsRead & all);
+            Op* op = ops + i;
+            var keep = (op->Position, op->RipOffset, op->InstructionsBefore);
+            *op = default;
+            (op->Position, op->RipOffset, op->InstructionsBefore) = keep;
+            _decoder.Lower(_instructions[i], op, modeKey, flagsDead: true);
         }
+    }
+
+    /// <summary>
+    /// Joins the operations of a block that runs often into handlers of up to <see cref="MaximumJoined"/> steps, the last with the comparison and
+    /// branch that end the block. Each handler is compiled anew for its sequence, so this pays only where much time is spent.
+    /// </summary>
+    public void Join(Block* b)
+    {
+        int count = 0;
+        for (int offset = 0; offset < b->ByteCount; count++)
+        {
+            if (!_decoder.TryDecode(b->Bytes + offset, b->ByteCount - offset, (b->Rip + (ulong)offset) & b->RipMask, b->ModeKey, out _instructions[count]))
+                return;
+            offset += _instructions[count].Length;
+        }
+        FlagLiveness.FindDead(_instructions.AsSpan(0, count), _flagsDead);
+        Op* ops = Block.Ops(b);
+        JoinedHandler rest = JoinedHandler.Empty;
+        int joined = 0;
+        int last = count - 1;
+        if (count > 1)
+        {
+            JoinedHandler? end = rest;
+            CompareAndBranch.TryFuse(_instructions[count - 2], ops + count - 2, _instructions[count - 1], ref end);
+            if (end != rest)
+            {
+                rest = end!;
+                joined = 1;
+                last = count - 3;
+            }
+        }
+        for (int i = last; i >= 0; i--)
+        {
+            StepType? type = _decoder.StepTypeOf(_instructions[i], b->ModeKey, _flagsDead[i]);
+            if (type == null || joined == MaximumJoined)
+            {
+                rest = JoinedHandler.Empty;
+                joined = 0;
+            }
+            if (type == null)
+                continue;
+            rest = type.PrependTo(rest);
+            joined++;
+            // A handler further on in the group stays as it is: it serves where the first one had to turn to a Full access.
+            bool first = i == 0 || joined == MaximumJoined || _decoder.StepTypeOf(_instructions[i - 1], b->ModeKey, _flagsDead[i - 1]) == null;
+            if (first && joined > 1)
+                ops[i].Handler = rest.Handler;
+        }
+        b->FirstHandler = ops->Handler;
     }
 
     /// <summary>All ones up to the size of the instruction pointer in force.</summary>

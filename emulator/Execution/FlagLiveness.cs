@@ -5,8 +5,32 @@ namespace Emu.Execution;
 /// <summary>What the block builder must know of instructions to find flags that nobody sees.</summary>
 internal static class FlagLiveness
 {
+    private const RflagsBits All = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF | RflagsBits.PF;
+
+    /// <summary>
+    /// Finds instructions whose flags are overwritten before anything reads them, and before anything that can leave the block: what may leave
+    /// (a memory access, a branch) exposes all flags before and behind it.
+    /// </summary>
+    public static void FindDead(ReadOnlySpan<Instruction> block, Span<bool> dead)
+    {
+        RflagsBits live = All;
+        for (int i = block.Length - 1; i >= 0; i--)
+        {
+            ref readonly Instruction instruction = ref block[i];
+            dead[i] = false;
+            if (!StaysInBlock(instruction))
+            {
+                live = All;
+                continue;
+            }
+            RflagsBits modified = instruction.RflagsModified & All;
+            dead[i] = modified != RflagsBits.None && (modified & live) == RflagsBits.None;
+            live = (live & ~Overwritten(instruction)) | (instruction.RflagsRead & All);
+        }
+    }
+
     /// <summary>True for instructions on registers alone, which always go on to the next one.</summary>
-    public static bool StaysInBlock(in Instruction i)
+    private static bool StaysInBlock(in Instruction i)
     {
         if (i.Mnemonic == Mnemonic.Lea)
             return true;
@@ -32,7 +56,7 @@ internal static class FlagLiveness
     /// The flags that an instruction certainly gives a value that does not depend on what they were before. Of shifts by CL none, since a count
     /// of zero leaves them; of flags that the manual calls undefined those for which our semantics are fixed.
     /// </summary>
-    public static RflagsBits Overwritten(in Instruction i)
+    private static RflagsBits Overwritten(in Instruction i)
     {
         RflagsBits defined = i.RflagsWritten | i.RflagsCleared | i.RflagsSet;
         return i.Mnemonic switch

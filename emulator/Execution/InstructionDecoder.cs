@@ -55,4 +55,13 @@ public sealed unsafe class InstructionDecoder
         }
         return lowering.Flow;
     }
+
+    /// <summary>The step type of an instruction; null where it is no step that can be joined to others.</summary>
+    public StepType? StepTypeOf(in Instruction instruction, uint modeKey, bool flagsDead)
+    {
+        Op scratch = default;
+        var lowering = new Lowering(instruction, &scratch, modeKey, _model) { FlagsDead = flagsDead, WantsStepType = true };
+        InstructionTable.Lower(ref lowering);
+        return lowering.Flow == FlowKind.Next ? lowering.StepType : null;
+    }
 }

@@ -7,6 +7,9 @@ namespace Emu.Execution;
 /// <summary>The loop of the coherent machine: looks at events, finds the next block, runs chains of blocks until something wants attention.</summary>
 public sealed unsafe class Interpreter
 {
+    /// <summary>Samples that make a block hot. The machine takes one at the end of every slice.</summary>
+    private const int HotSamples = 12;
+
     private readonly CodeCache _cache;
     private readonly BlockBuilder _builder;
     private readonly Stepper _stepper;
@@ -76,13 +79,25 @@ public sealed unsafe class Interpreter
         int generation = _cache.Generation;
         s->LinkSource = null;
         s->CurrentOp = null;
+        s->Sampled = null;
         s->Budget -= block->InstructionCount;
         Op* op = Block.Ops(block);
         while (op != null)
             op = op->Handler(s, op);
         s->CurrentOp = null;
+        if (s->Sampled != null)
+            NoteSample((Block*)s->Sampled);
         if (s->LinkSource != null && s->ExitRequested == 0 && s->Exit == ExitReason.None && generation == _cache.Generation)
             Link(s, (Block**)s->LinkSource);
+    }
+
+    /// <summary>A block in which much time is spent gets joined handlers.</summary>
+    private void NoteSample(Block* block)
+    {
+        if (block->Heat < 0 || ++block->Heat < HotSamples || block->Valid == 0)
+            return;
+        block->Heat = -1;
+        _builder.Join(block);
     }
 
     /// <summary>Links a branch to its target, if that is in the same page: then both are mapped or neither.</summary>

@@ -234,17 +234,17 @@ public static unsafe class Arithmetic
             {
                 op->Reg0 = l.RegisterOf(1);
                 if (T.WritesResult)
-                    l.Select<MemoryRegister<T>>(size, address);
+                    l.SelectStep<MemoryRegister<T>>(size, address);
                 else
-                    l.Select<MemoryRegisterCompare<T>>(size, address);
+                    l.SelectStep<MemoryRegisterCompare<T>>(size, address);
             }
             else
             {
                 op->Immediate = l.Immediate(1, size);
                 if (T.WritesResult)
-                    l.Select<MemoryImmediate<T>>(size, address);
+                    l.SelectStep<MemoryImmediate<T>>(size, address);
                 else
-                    l.Select<MemoryImmediateCompare<T>>(size, address);
+                    l.SelectStep<MemoryImmediateCompare<T>>(size, address);
             }
             return;
         }
@@ -253,21 +253,21 @@ public static unsafe class Arithmetic
         {
             op->Reg1 = l.RegisterOf(1);
             if (l.FlagsDead)
-                l.Select<RegisterRegister<Silent<T>>>(size);
+                l.SelectStep<RegisterRegister<Silent<T>>>(size);
             else
-                l.Select<RegisterRegister<T>>(size);
+                l.SelectStep<RegisterRegister<T>>(size);
         }
         else if (l.IsMemory(1))
         {
-            l.Select<RegisterMemory<T>>(size, l.Memory());
+            l.SelectStep<RegisterMemory<T>>(size, l.Memory());
         }
         else
         {
             op->Immediate = l.Immediate(1, size);
             if (l.FlagsDead)
-                l.Select<RegisterImmediate<Silent<T>>>(size);
+                l.SelectStep<RegisterImmediate<Silent<T>>>(size);
             else
-                l.Select<RegisterImmediate<T>>(size);
+                l.SelectStep<RegisterImmediate<T>>(size);
         }
     }
 
@@ -276,111 +276,120 @@ public static unsafe class Arithmetic
     {
         if (l.IsMemory(0))
         {
-            l.Select<UnaryMemory<T>>(l.SizeOf(0), l.Memory());
+            l.SelectStep<UnaryMemory<T>>(l.SizeOf(0), l.Memory());
             return;
         }
         l.Op->Reg0 = l.RegisterOf(0);
-        l.Select<UnaryRegister<T>>(l.SizeOf(0));
+        l.SelectStep<UnaryRegister<T>>(l.SizeOf(0));
     }
 
-    private readonly struct RegisterRegister<T> : IForm where T : struct, IBinary
+    private readonly struct RegisterRegister<T> : IStep where T : struct, IBinary
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             ulong r = T.Execute<W>(s, Width.Read<W>(s, op->Reg0), Width.Read<W>(s, op->Reg1));
             if (T.WritesResult)
                 Width.Write<W>(s, op->Reg0, r);
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct RegisterImmediate<T> : IForm where T : struct, IBinary
+    private readonly struct RegisterImmediate<T> : IStep where T : struct, IBinary
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             ulong r = T.Execute<W>(s, Width.Read<W>(s, op->Reg0), op->Immediate);
             if (T.WritesResult)
                 Width.Write<W>(s, op->Reg0, r);
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct RegisterMemory<T> : IForm where T : struct, IBinary
+    private readonly struct RegisterMemory<T> : IStep where T : struct, IBinary
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong b))
-                return M.Failed(s, op);
+                return false;
             ulong r = T.Execute<W>(s, Width.Read<W>(s, op->Reg0), b);
             if (T.WritesResult)
                 Width.Write<W>(s, op->Reg0, r);
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct MemoryRegister<T> : IForm where T : struct, IBinary
+    private readonly struct MemoryRegister<T> : IStep where T : struct, IBinary
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.LoadForUpdate<W>(s, op, out ulong a, out nuint place))
-                return M.Failed(s, op);
+                return false;
             ulong r = T.Execute<W>(s, a, Width.Read<W>(s, op->Reg0));
             M.Update<W>(s, op, place, r);
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct MemoryImmediate<T> : IForm where T : struct, IBinary
+    private readonly struct MemoryImmediate<T> : IStep where T : struct, IBinary
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.LoadForUpdate<W>(s, op, out ulong a, out nuint place))
-                return M.Failed(s, op);
+                return false;
             ulong r = T.Execute<W>(s, a, op->Immediate);
             M.Update<W>(s, op, place, r);
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct MemoryRegisterCompare<T> : IForm where T : struct, IBinary
+    private readonly struct MemoryRegisterCompare<T> : IStep where T : struct, IBinary
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong a))
-                return M.Failed(s, op);
+                return false;
             T.Execute<W>(s, a, Width.Read<W>(s, op->Reg0));
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct MemoryImmediateCompare<T> : IForm where T : struct, IBinary
+    private readonly struct MemoryImmediateCompare<T> : IStep where T : struct, IBinary
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong a))
-                return M.Failed(s, op);
+                return false;
             T.Execute<W>(s, a, op->Immediate);
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct UnaryRegister<T> : IForm where T : struct, IUnary
+    private readonly struct UnaryRegister<T> : IStep where T : struct, IUnary
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, T.Execute<W>(s, Width.Read<W>(s, op->Reg0)));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct UnaryMemory<T> : IForm where T : struct, IUnary
+    private readonly struct UnaryMemory<T> : IStep where T : struct, IUnary
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.LoadForUpdate<W>(s, op, out ulong a, out nuint place))
-                return M.Failed(s, op);
+                return false;
             M.Update<W>(s, op, place, T.Execute<W>(s, a));
-            return M.Next(s, op);
+            return true;
         }
     }
 }

@@ -91,6 +91,10 @@ public static unsafe class Branches
     public static bool IsTarget(CpuState* s, ulong rip) =>
         (s->ModeKey & ModeKey.CodeSizeMask) == 2 ? Access.IsCanonical(rip) : rip <= s->Cs.Limit;
 
+    /// <summary>The same for a target of a known width: one of 64 bits occurs in 64-bit mode only.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool IsTarget<W>(CpuState* s, ulong rip) where W : struct, IWidth => W.Bits == 64 ? Access.IsCanonical(rip) : IsTarget(s, rip);
+
     private readonly struct JumpDirect : IForm
     {
         public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory =>
@@ -145,7 +149,7 @@ public static unsafe class Branches
         public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             ulong target = Width.Read<W>(s, op->Reg0);
-            return IsTarget(s, target) ? Chain.FollowIndirect(s, target) : Chain.Fault(s, op, Vector.GeneralProtection);
+            return IsTarget<W>(s, target) ? Chain.FollowIndirect(s, target) : Chain.Fault(s, op, Vector.GeneralProtection);
         }
     }
 
@@ -155,7 +159,7 @@ public static unsafe class Branches
         {
             if (!M.Load<W>(s, op, out ulong target))
                 return M.Failed(s, op);
-            return IsTarget(s, target) ? M.BranchIndirect(s, target) : Chain.Fault(s, op, Vector.GeneralProtection);
+            return IsTarget<W>(s, target) ? M.BranchIndirect(s, target) : Chain.Fault(s, op, Vector.GeneralProtection);
         }
     }
 
@@ -164,7 +168,7 @@ public static unsafe class Branches
         public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             ulong target = Width.Read<W>(s, op->Reg0);
-            if (!IsTarget(s, target))
+            if (!IsTarget<W>(s, target))
                 return Chain.Fault(s, op, Vector.GeneralProtection);
             if (!M.Store<W>(s, op, Op.NextRipOf(op)))
                 return M.Failed(s, op);
@@ -179,7 +183,7 @@ public static unsafe class Branches
         {
             if (!Full.Load<W>(s, op, out ulong target))
                 return Full.Failed(s, op);
-            if (!IsTarget(s, target))
+            if (!IsTarget<W>(s, target))
                 return Chain.Fault(s, op, Vector.GeneralProtection);
             return Stack.Push(s, Width.Bytes<W>(), Op.NextRipOf(op)) ? Full.BranchIndirect(s, target) : Full.Failed(s, op);
         }
@@ -191,7 +195,7 @@ public static unsafe class Branches
         {
             if (!M.Load<W>(s, op, out ulong target))
                 return M.Failed(s, op);
-            if (!IsTarget(s, target))
+            if (!IsTarget<W>(s, target))
                 return Chain.Fault(s, op, Vector.GeneralProtection);
             M.MoveStackPointer(s, Width.Bytes<W>() + (int)op->Immediate);
             return M.BranchIndirect(s, target);

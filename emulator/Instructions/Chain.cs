@@ -147,6 +147,7 @@ public static unsafe class Chain
     {
         s->Budget += block->InstructionCount;
         s->Rip = block->Rip;
+        s->Sampled = block;
         return null;
     }
 }

@@ -74,6 +74,12 @@ public unsafe ref struct Lowering
     /// <summary>Set by the block builder when the flags of this instruction are overwritten before anybody can see them.</summary>
     public bool FlagsDead;
 
+    /// <summary>Set by whoever joins handlers: <see cref="StepType"/> is wanted.</summary>
+    public bool WantsStepType;
+
+    /// <summary>The types of the step, where the instruction is one.</summary>
+    public StepType? StepType;
+
     /// <summary>16, 32 or 64.</summary>
     public readonly int CodeBits => 16 << (int)(Mode & ModeKey.CodeSizeMask);
 
@@ -197,6 +203,47 @@ public unsafe ref struct Lowering
                 break;
         }
     }
+
+    /// <summary>Selects the handlers of a step, and keeps its types where they are asked for.</summary>
+    public void SelectStep<T>(int size) where T : struct, IStep => SelectStep<T>(size, AddressForm.None);
+
+    /// <summary>Selects the handlers of a step with a memory operand, and keeps its types where they are asked for.</summary>
+    public void SelectStep<T>(int size, AddressForm address) where T : struct, IStep
+    {
+        if (address != AddressForm.None)
+        {
+            Select<Step<T>>(size, address);
+        }
+        else
+        {
+            Op->OperandSize = (byte)size;
+            Op->Handler = Op->Full = size switch
+            {
+                1 => &Step<T>.Run<W8, NoMemory>,
+                2 => &Step<T>.Run<W16, NoMemory>,
+                4 => &Step<T>.Run<W32, NoMemory>,
+                _ => &Step<T>.Run<W64, NoMemory>,
+            };
+        }
+        if (WantsStepType)
+            StepType = size switch
+            {
+                1 => TypeOf<T, W8>(address),
+                2 => TypeOf<T, W16>(address),
+                4 => TypeOf<T, W32>(address),
+                _ => TypeOf<T, W64>(address),
+            };
+    }
+
+    private static StepType? TypeOf<T, W>(AddressForm address) where T : struct, IStep where W : struct, IWidth => address switch
+    {
+        AddressForm.None => new StepType<T, W, NoMemory>(),
+        AddressForm.Base => new StepType<T, W, Fast<BaseForm>>(),
+        AddressForm.Index => new StepType<T, W, Fast<IndexForm>>(),
+        AddressForm.Segment => new StepType<T, W, Fast<SegmentForm>>(),
+        AddressForm.Flat32 => new StepType<T, W, Fast<Flat32Form>>(),
+        _ => null,
+    };
 
     private readonly void SelectMemory<TForm, W>(AddressForm address) where TForm : struct, IForm where W : struct, IWidth
     {

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Cpus;
 
 namespace Emu.Instructions;
@@ -16,12 +17,12 @@ public static unsafe class Moves
             if (l.IsRegister(1))
             {
                 op->Reg0 = l.RegisterOf(1);
-                l.Select<Store>(size, address);
+                l.SelectStep<Store>(size, address);
             }
             else
             {
                 op->Immediate = l.Immediate(1, size);
-                l.Select<StoreImmediate>(size, address);
+                l.SelectStep<StoreImmediate>(size, address);
             }
             return;
         }
@@ -29,16 +30,16 @@ public static unsafe class Moves
         if (l.IsRegister(1))
         {
             op->Reg1 = l.RegisterOf(1);
-            l.Select<Register>(size);
+            l.SelectStep<Register>(size);
         }
         else if (l.IsMemory(1))
         {
-            l.Select<Load>(size, l.Memory());
+            l.SelectStep<Load>(size, l.Memory());
         }
         else
         {
             op->Immediate = l.Immediate(1, size);
-            l.Select<Immediate>(size);
+            l.SelectStep<Immediate>(size);
         }
     }
 
@@ -78,9 +79,9 @@ public static unsafe class Moves
         if (l.Op->AddressSize != 8)
             l.Select<LeaTruncated>(size);
         else if (indexed)
-            l.Select<LeaIndex>(size);
+            l.SelectStep<LeaIndex>(size);
         else
-            l.Select<LeaBase>(size);
+            l.SelectStep<LeaBase>(size);
     }
 
     /// <summary>XCHG; with memory it is locked whatever the prefix.</summary>
@@ -107,7 +108,7 @@ public static unsafe class Moves
         if (l.IsRegister(0))
         {
             op->Reg0 = l.RegisterOf(0);
-            l.Select<PushRegister>(size, l.StackMemory(-size));
+            l.SelectStep<PushRegister>(size, l.StackMemory(-size));
         }
         else if (l.IsMemory(0))
         {
@@ -117,7 +118,7 @@ public static unsafe class Moves
         else
         {
             op->Immediate = l.Immediate(0, size);
-            l.Select<PushImmediate>(size, l.StackMemory(-size));
+            l.SelectStep<PushImmediate>(size, l.StackMemory(-size));
         }
     }
 
@@ -128,7 +129,7 @@ public static unsafe class Moves
         if (l.IsRegister(0))
         {
             l.Op->Reg0 = l.RegisterOf(0);
-            l.Select<PopRegister>(size, l.StackMemory(0));
+            l.SelectStep<PopRegister>(size, l.StackMemory(0));
             return;
         }
         l.Memory();
@@ -144,7 +145,7 @@ public static unsafe class Moves
             return;
         }
         l.Op->Reg0 = l.RegisterOf(0);
-        l.Select<SetRegister<T>>(1);
+        l.SelectStep<SetRegister<T>>(1);
     }
 
     /// <summary>CMOVcc: the source is read, and may fault, even if the condition is false; a 32-bit destination is zero-extended in any case.</summary>
@@ -153,121 +154,132 @@ public static unsafe class Moves
         l.Op->Reg0 = l.RegisterOf(0);
         if (l.IsMemory(1))
         {
-            l.Select<CmovMemory<T>>(l.SizeOf(0), l.Memory());
+            l.SelectStep<CmovMemory<T>>(l.SizeOf(0), l.Memory());
             return;
         }
         l.Op->Reg1 = l.RegisterOf(1);
-        l.Select<CmovRegister<T>>(l.SizeOf(0));
+        l.SelectStep<CmovRegister<T>>(l.SizeOf(0));
     }
 
     private static void SelectExtend<TTo>(ref Lowering l, bool signed, bool memory, int from, AddressForm address) where TTo : struct, IWidth
     {
         if (memory && signed)
-            l.Select<SignExtendMemory<TTo>>(from, address);
+            l.SelectStep<SignExtendMemory<TTo>>(from, address);
         else if (memory)
-            l.Select<ZeroExtendMemory<TTo>>(from, address);
+            l.SelectStep<ZeroExtendMemory<TTo>>(from, address);
         else if (signed)
-            l.Select<SignExtendRegister<TTo>>(from);
+            l.SelectStep<SignExtendRegister<TTo>>(from);
         else
-            l.Select<ZeroExtendRegister<TTo>>(from);
+            l.SelectStep<ZeroExtendRegister<TTo>>(from);
     }
 
-    private readonly struct Register : IForm
+    private readonly struct Register : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, Width.Read<W>(s, op->Reg1));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct Immediate : IForm
+    private readonly struct Immediate : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, op->Immediate);
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct Load : IForm
+    private readonly struct Load : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong v))
-                return M.Failed(s, op);
+                return false;
             Width.Write<W>(s, op->Reg0, v);
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct Store : IForm
+    private readonly struct Store : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory =>
-            M.Store<W>(s, op, Width.Read<W>(s, op->Reg0)) ? M.Next(s, op) : M.Failed(s, op);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory =>
+            M.Store<W>(s, op, Width.Read<W>(s, op->Reg0));
     }
 
-    private readonly struct StoreImmediate : IForm
+    private readonly struct StoreImmediate : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory =>
-            M.Store<W>(s, op, op->Immediate) ? M.Next(s, op) : M.Failed(s, op);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory =>
+            M.Store<W>(s, op, op->Immediate);
     }
 
-    private readonly struct ZeroExtendRegister<TTo> : IForm where TTo : struct, IWidth
+    private readonly struct ZeroExtendRegister<TTo> : IStep where TTo : struct, IWidth
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<TTo>(s, op->Reg0, Width.Read<W>(s, op->Reg1));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct ZeroExtendMemory<TTo> : IForm where TTo : struct, IWidth
+    private readonly struct ZeroExtendMemory<TTo> : IStep where TTo : struct, IWidth
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong v))
-                return M.Failed(s, op);
+                return false;
             Width.Write<TTo>(s, op->Reg0, v);
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct SignExtendRegister<TTo> : IForm where TTo : struct, IWidth
+    private readonly struct SignExtendRegister<TTo> : IStep where TTo : struct, IWidth
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<TTo>(s, op->Reg0, (ulong)Width.SignExtend<W>(Width.Read<W>(s, op->Reg1)));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct SignExtendMemory<TTo> : IForm where TTo : struct, IWidth
+    private readonly struct SignExtendMemory<TTo> : IStep where TTo : struct, IWidth
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong v))
-                return M.Failed(s, op);
+                return false;
             Width.Write<TTo>(s, op->Reg0, (ulong)Width.SignExtend<W>(v));
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct LeaBase : IForm
+    private readonly struct LeaBase : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, BaseForm.Linear(s, op));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct LeaIndex : IForm
+    private readonly struct LeaIndex : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, IndexForm.Linear(s, op));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
@@ -304,25 +316,27 @@ public static unsafe class Moves
         }
     }
 
-    private readonly struct PushRegister : IForm
+    private readonly struct PushRegister : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Store<W>(s, op, Width.Read<W>(s, op->Reg0)))
-                return M.Failed(s, op);
+                return false;
             M.MoveStackPointer(s, -Width.Bytes<W>());
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct PushImmediate : IForm
+    private readonly struct PushImmediate : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Store<W>(s, op, op->Immediate))
-                return M.Failed(s, op);
+                return false;
             M.MoveStackPointer(s, -Width.Bytes<W>());
-            return M.Next(s, op);
+            return true;
         }
     }
 
@@ -332,15 +346,16 @@ public static unsafe class Moves
             Full.Load<W>(s, op, out ulong v) && Stack.Push(s, Width.Bytes<W>(), v) ? Full.Next(s, op) : Full.Failed(s, op);
     }
 
-    private readonly struct PopRegister : IForm
+    private readonly struct PopRegister : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong v))
-                return M.Failed(s, op);
+                return false;
             M.MoveStackPointer(s, Width.Bytes<W>());
             Width.Write<W>(s, op->Reg0, v); // After the move: POP RSP loads what was on the stack.
-            return M.Next(s, op);
+            return true;
         }
     }
 
@@ -361,12 +376,13 @@ public static unsafe class Moves
         }
     }
 
-    private readonly struct SetRegister<T> : IForm where T : struct, ICondition
+    private readonly struct SetRegister<T> : IStep where T : struct, ICondition
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W8>(s, op->Reg0, T.Holds(s) ? 1UL : 0UL);
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
@@ -376,23 +392,25 @@ public static unsafe class Moves
             M.Store<W8>(s, op, T.Holds(s) ? 1UL : 0UL) ? M.Next(s, op) : M.Failed(s, op);
     }
 
-    private readonly struct CmovRegister<T> : IForm where T : struct, ICondition
+    private readonly struct CmovRegister<T> : IStep where T : struct, ICondition
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, Width.Read<W>(s, T.Holds(s) ? op->Reg1 : op->Reg0));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct CmovMemory<T> : IForm where T : struct, ICondition
+    private readonly struct CmovMemory<T> : IStep where T : struct, ICondition
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong v))
-                return M.Failed(s, op);
+                return false;
             Width.Write<W>(s, op->Reg0, T.Holds(s) ? v : Width.Read<W>(s, op->Reg0));
-            return M.Next(s, op);
+            return true;
         }
     }
 }

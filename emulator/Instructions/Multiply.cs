@@ -165,18 +165,18 @@ public static unsafe class Multiply
             if (three)
                 l.Select<MemoryImmediate>(size, l.Memory());
             else
-                l.Select<RegisterMemory>(size, l.Memory());
+                l.SelectStep<RegisterMemory>(size, l.Memory());
             return;
         }
         l.Op->Reg1 = l.RegisterOf(1);
         if (three && l.FlagsDead)
-            l.Select<SilentRegisterImmediate>(size);
+            l.SelectStep<SilentRegisterImmediate>(size);
         else if (three)
-            l.Select<RegisterImmediate>(size);
+            l.SelectStep<RegisterImmediate>(size);
         else if (l.FlagsDead)
-            l.Select<SilentRegisterRegister>(size);
+            l.SelectStep<SilentRegisterRegister>(size);
         else
-            l.Select<RegisterRegister>(size);
+            l.SelectStep<RegisterRegister>(size);
     }
 
     /// <summary>AX, DX:AX or EDX:EAX.</summary>
@@ -283,52 +283,57 @@ public static unsafe class Multiply
         }
     }
 
-    private readonly struct RegisterRegister : IForm
+    private readonly struct RegisterRegister : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, Product<W>(s, Width.Read<W>(s, op->Reg0), Width.Read<W>(s, op->Reg1)));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct RegisterImmediate : IForm
+    private readonly struct RegisterImmediate : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, Product<W>(s, Width.Read<W>(s, op->Reg1), op->Immediate));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
     /// <summary>Where nobody will see the flags.</summary>
-    private readonly struct SilentRegisterRegister : IForm
+    private readonly struct SilentRegisterRegister : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, Width.Read<W>(s, op->Reg0) * Width.Read<W>(s, op->Reg1));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
     /// <summary>Where nobody will see the flags.</summary>
-    private readonly struct SilentRegisterImmediate : IForm
+    private readonly struct SilentRegisterImmediate : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, Width.Read<W>(s, op->Reg1) * op->Immediate);
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct RegisterMemory : IForm
+    private readonly struct RegisterMemory : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong b))
-                return M.Failed(s, op);
+                return false;
             Width.Write<W>(s, op->Reg0, Product<W>(s, Width.Read<W>(s, op->Reg0), b));
-            return M.Next(s, op);
+            return true;
         }
     }
 

@@ -118,7 +118,8 @@ public unsafe struct Block
     /// <summary>1 while the bytes in memory are those decoded.</summary>
     public int Valid;
 
-    private readonly int _reserved;
+    /// <summary>How often a sample of the time found this block; negative once its operations are joined.</summary>
+    public int Heat;
 
     /// <summary>The operations.</summary>
     public static Op* Ops(Block* b) => (Op*)(b + 1);

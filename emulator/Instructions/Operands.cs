@@ -96,7 +96,7 @@ public interface IAddressForm
 {
     static abstract unsafe ulong Linear(CpuState* s, Op* op);
 
-    /// <summary>Moves the stack pointer of a stack operation that used this form.</summary>
+    /// <summary>Moves the stack pointer of a stack operation that used this form. RSP is the fifth word of the state; a fixed buffer would cost a null check.</summary>
     static abstract unsafe void MoveStackPointer(CpuState* s, int by);
 }
 
@@ -107,7 +107,7 @@ public readonly unsafe struct BaseForm : IAddressForm
     public static ulong Linear(CpuState* s, Op* op) => *(ulong*)((byte*)s + op->Base) + (ulong)op->Displacement;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void MoveStackPointer(CpuState* s, int by) => s->Registers[4] += (ulong)(long)by;
+    public static void MoveStackPointer(CpuState* s, int by) => ((ulong*)s)[4] += (ulong)(long)by;
 }
 
 /// <summary>64-bit: [base + index * scale + displacement].</summary>
@@ -117,7 +117,7 @@ public readonly unsafe struct IndexForm : IAddressForm
     public static ulong Linear(CpuState* s, Op* op) =>
         *(ulong*)((byte*)s + op->Base) + (*(ulong*)((byte*)s + op->Index) << op->Scale) + (ulong)op->Displacement;
 
-    public static void MoveStackPointer(CpuState* s, int by) => s->Registers[4] += (ulong)(long)by;
+    public static void MoveStackPointer(CpuState* s, int by) => ((ulong*)s)[4] += (ulong)(long)by;
 }
 
 /// <summary>64-bit with an FS or GS base.</summary>
@@ -126,7 +126,7 @@ public readonly unsafe struct SegmentForm : IAddressForm
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Linear(CpuState* s, Op* op) => IndexForm.Linear(s, op) + (&s->Es)[op->Segment].Base;
 
-    public static void MoveStackPointer(CpuState* s, int by) => s->Registers[4] += (ulong)(long)by;
+    public static void MoveStackPointer(CpuState* s, int by) => ((ulong*)s)[4] += (ulong)(long)by;
 }
 
 /// <summary>32-bit address size in a flat segment.</summary>
@@ -136,7 +136,7 @@ public readonly unsafe struct Flat32Form : IAddressForm
     public static ulong Linear(CpuState* s, Op* op) => (uint)IndexForm.Linear(s, op);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void MoveStackPointer(CpuState* s, int by) => s->Registers[4] = (uint)s->Registers[4] + (uint)by & uint.MaxValue;
+    public static void MoveStackPointer(CpuState* s, int by) => ((ulong*)s)[4] = (uint)((uint)((ulong*)s)[4] + (uint)by);
 }
 
 /// <summary>
@@ -181,7 +181,7 @@ public readonly unsafe struct Fast<TForm> : IMemory where TForm : struct, IAddre
     public static bool Load<W>(CpuState* s, Op* op, out ulong value) where W : struct, IWidth
     {
         ulong linear = TForm.Linear(s, op);
-        TlbEntry* e = s->Tlb->Entries + Tlb.IndexOf(linear);
+        TlbEntry* e = Tlb.Slot(s->Tlb, linear);
         if (((linear + (ulong)(W.Bits / 8 - 1)) & Page.Mask) != e->ReadTag)
         {
             value = 0;
@@ -195,7 +195,7 @@ public readonly unsafe struct Fast<TForm> : IMemory where TForm : struct, IAddre
     public static bool Store<W>(CpuState* s, Op* op, ulong value) where W : struct, IWidth
     {
         ulong linear = TForm.Linear(s, op);
-        TlbEntry* e = s->Tlb->Entries + Tlb.IndexOf(linear);
+        TlbEntry* e = Tlb.Slot(s->Tlb, linear);
         if (((linear + (ulong)(W.Bits / 8 - 1)) & Page.Mask) != e->WriteTag)
             return false;
         Width.WriteAt<W>((byte*)((nint)linear + e->Addend), value);
@@ -206,7 +206,7 @@ public readonly unsafe struct Fast<TForm> : IMemory where TForm : struct, IAddre
     public static bool LoadForUpdate<W>(CpuState* s, Op* op, out ulong value, out nuint place) where W : struct, IWidth
     {
         ulong linear = TForm.Linear(s, op);
-        TlbEntry* e = s->Tlb->Entries + Tlb.IndexOf(linear);
+        TlbEntry* e = Tlb.Slot(s->Tlb, linear);
         if (((linear + (ulong)(W.Bits / 8 - 1)) & Page.Mask) != e->WriteTag)
         {
             value = 0;
@@ -236,6 +236,30 @@ public readonly unsafe struct Fast<TForm> : IMemory where TForm : struct, IAddre
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* BranchIndirect(CpuState* s, ulong target) => Chain.FollowIndirect(s, target);
+}
+
+/// <summary>For forms without a memory operand: nothing can fail, and the next operation follows at once.</summary>
+public readonly unsafe struct NoMemory : IMemory
+{
+    public static bool Load<W>(CpuState* s, Op* op, out ulong value) where W : struct, IWidth => Full.Load<W>(s, op, out value);
+
+    public static bool Store<W>(CpuState* s, Op* op, ulong value) where W : struct, IWidth => Full.Store<W>(s, op, value);
+
+    public static bool LoadForUpdate<W>(CpuState* s, Op* op, out ulong value, out nuint place) where W : struct, IWidth =>
+        Full.LoadForUpdate<W>(s, op, out value, out place);
+
+    public static void Update<W>(CpuState* s, Op* op, nuint place, ulong value) where W : struct, IWidth => Full.Update<W>(s, op, place, value);
+
+    public static void MoveStackPointer(CpuState* s, int by) => Full.MoveStackPointer(s, by);
+
+    public static Op* Failed(CpuState* s, Op* op) => Full.Failed(s, op);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* Next(CpuState* s, Op* op) => Chain.Next(s, op);
+
+    public static Op* Branch(CpuState* s, Block** link, ulong target) => Full.Branch(s, link, target);
+
+    public static Op* BranchIndirect(CpuState* s, ulong target) => Full.BranchIndirect(s, target);
 }
 
 /// <summary>The complete access, in any mode. LOCK prefixes drain the store buffer before and after (x86-TSO: a locked instruction is one event).</summary>

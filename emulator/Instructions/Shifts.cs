@@ -164,38 +164,40 @@ public static unsafe class Shifts
         }
         l.Op->Reg0 = l.RegisterOf(0);
         if (count > 0 && l.FlagsDead)
-            l.Select<RegisterImmediate<Silent<T>>>(size);
+            l.SelectStep<RegisterImmediate<Silent<T>>>(size);
         else if (count > 0)
-            l.Select<RegisterImmediate<T>>(size);
+            l.SelectStep<RegisterImmediate<T>>(size);
         else if (count == 0)
             l.Select<RegisterZero>(size);
         else
-            l.Select<RegisterCl<T>>(size);
+            l.SelectStep<RegisterCl<T>>(size);
     }
 
     /// <summary>CL, masked for the width.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static int CountInCl<W>(CpuState* s) where W : struct, IWidth => (int)s->Registers[1] & (W.Bits == 64 ? 63 : 31);
 
-    private readonly struct RegisterImmediate<T> : IForm where T : struct, IShift
+    private readonly struct RegisterImmediate<T> : IStep where T : struct, IShift
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, T.Execute<W>(s, Width.Read<W>(s, op->Reg0), (int)op->Immediate));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct RegisterCl<T> : IForm where T : struct, IShift
+    private readonly struct RegisterCl<T> : IStep where T : struct, IShift
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             int count = CountInCl<W>(s);
             ulong a = Width.Read<W>(s, op->Reg0);
             if (count != 0)
                 a = T.Execute<W>(s, a, count);
             Width.Write<W>(s, op->Reg0, a);
-            return Chain.Next(s, op);
+            return true;
         }
     }
 

@@ -6,6 +6,9 @@ namespace Emu.Machines;
 /// <summary>Which CPU does what next: this part of the machine is the schedule.</summary>
 public sealed unsafe partial class Machine
 {
+    /// <summary>Instructions of a slice where no other CPU waits for its turn: long, but short enough to sample where time is spent.</summary>
+    private const int SoloQuantum = 20_000;
+
     /// <summary>Runs one CPU for a slice. False when no CPU could execute.</summary>
     private bool RunSlice(ulong limit)
     {
@@ -28,7 +31,7 @@ public sealed unsafe partial class Machine
         {
             int i = _turn;
             _turn = _turn + 1 == _cpus.Length ? 0 : _turn + 1;
-            if (RunFor(i, Options.Quantum, limit, random: null))
+            if (RunFor(i, _cpus.Length == 1 ? SoloQuantum : Options.Quantum, limit, random: null))
                 return true;
         }
         return false;

@@ -77,6 +77,10 @@ public unsafe struct Tlb
     /// <summary>First entry; the struct lives in native memory and does not move.</summary>
     public TlbEntry* Entries => (TlbEntry*)Unsafe.AsPointer(ref _entries[0]);
 
+    /// <summary>The slot of an address, without the null check that an instance member costs.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TlbEntry* Slot(Tlb* tlb, ulong linear) => (TlbEntry*)tlb + IndexOf(linear);
+
     /// <summary>Makes all entries invalid without looking at what is in use; for fresh memory.</summary>
     public void Initialise()
     {
