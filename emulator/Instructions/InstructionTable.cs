@@ -14,7 +14,9 @@ public static unsafe class InstructionTable
     /// <summary>Turns a decoded instruction into an operation. The prefixes, the length and the default registers are set already.</summary>
     public static void Lower(ref Lowering l)
     {
-        if (!Existence.Has(l.Model, l.Instruction))
+        // "Any VEX-encoded instruction in real-address or virtual-8086 mode: #UD."
+        bool vexInRealMode = (l.Mode & ModeKey.Real) != 0 && l.Instruction.Encoding != EncodingKind.Legacy;
+        if (vexInRealMode || !Existence.Has(l.Model, l.Instruction))
         {
             Unimplemented.Undefined(ref l);
             return;
@@ -139,6 +141,22 @@ public static unsafe class InstructionTable
             case Mnemonic.Bts: BitTests.Lower<BitTests.Bts>(ref l); break;
             case Mnemonic.Btr: BitTests.Lower<BitTests.Btr>(ref l); break;
             case Mnemonic.Btc: BitTests.Lower<BitTests.Btc>(ref l); break;
+
+            case Mnemonic.Andn: BitManipulation.SecondSource<BitManipulation.Andn>(ref l); break;
+            case Mnemonic.Pdep: BitManipulation.SecondSource<BitManipulation.Pdep>(ref l); break;
+            case Mnemonic.Pext: BitManipulation.SecondSource<BitManipulation.Pext>(ref l); break;
+            case Mnemonic.Bextr: BitManipulation.FirstSource<BitManipulation.Bextr>(ref l); break;
+            case Mnemonic.Bzhi: BitManipulation.FirstSource<BitManipulation.Bzhi>(ref l); break;
+            case Mnemonic.Sarx: BitManipulation.FirstSource<BitManipulation.Sarx>(ref l); break;
+            case Mnemonic.Shlx: BitManipulation.FirstSource<BitManipulation.Shlx>(ref l); break;
+            case Mnemonic.Shrx: BitManipulation.FirstSource<BitManipulation.Shrx>(ref l); break;
+            case Mnemonic.Rorx: BitManipulation.Single<BitManipulation.Rorx>(ref l); break;
+            case Mnemonic.Blsi: BitManipulation.Single<BitManipulation.Blsi>(ref l); break;
+            case Mnemonic.Blsmsk: BitManipulation.Single<BitManipulation.Blsmsk>(ref l); break;
+            case Mnemonic.Blsr: BitManipulation.Single<BitManipulation.Blsr>(ref l); break;
+            case Mnemonic.Mulx: BitManipulation.Mulx(ref l); break;
+            case Mnemonic.Adcx: BitManipulation.AddWithFlag<BitManipulation.Adcx>(ref l); break;
+            case Mnemonic.Adox: BitManipulation.AddWithFlag<BitManipulation.Adox>(ref l); break;
 
             // Read, modify and write
             case Mnemonic.Xadd: Atomics.Xadd(ref l); break;

@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
 using Emu.Cpus;
 
 namespace Emu.Instructions;
@@ -28,7 +30,8 @@ public static unsafe class Multiply
             ulong a = Width.Truncate<W>(s->Registers[0]);
             if (W.Bits == 64)
             {
-                ulong high = Math.BigMul(a, b, out ulong low);
+                ulong low = a * b;
+                ulong high = High(a, b);
                 s->Registers[0] = low;
                 s->Registers[2] = high;
                 Flags.SetResult(s, 64, low, high != 0, high != 0);
@@ -53,7 +56,8 @@ public static unsafe class Multiply
             if (W.Bits == 64)
             {
                 ulong a = s->Registers[0];
-                ulong high = Math.BigMul(a, b, out ulong low) - ((ulong)((long)a >> 63) & b) - ((ulong)((long)b >> 63) & a);
+                ulong low = a * b;
+                ulong high = SignedHigh(a, b);
                 s->Registers[0] = low;
                 s->Registers[2] = high;
                 wide = high != (ulong)((long)low >> 63);
@@ -240,6 +244,32 @@ public static unsafe class Multiply
         return true;
     }
 
+    /// <summary>
+    /// Upper half of an unsigned product. Math.BigMul would do, but it takes the address of a local, and a handler with such a local cannot end in
+    /// a tail jump.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static ulong High(ulong a, ulong b)
+    {
+        if (Bmi2.X64.IsSupported)
+            return Bmi2.X64.MultiplyNoFlags(a, b);
+        if (ArmBase.Arm64.IsSupported)
+            return ArmBase.Arm64.MultiplyHigh(a, b);
+        return PortableHigh(a, b);
+    }
+
+    /// <summary>Upper half of an unsigned product, from products of halves.</summary>
+    public static ulong PortableHigh(ulong a, ulong b)
+    {
+        ulong low = (ulong)(uint)a * (uint)b;
+        ulong middle = (a >> 32) * (uint)b + (low >> 32);
+        ulong other = (uint)a * (b >> 32) + (uint)middle;
+        return (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong SignedHigh(ulong a, ulong b) => High(a, b) - ((ulong)((long)a >> 63) & b) - ((ulong)((long)b >> 63) & a);
+
     /// <summary>The truncated product of the two- and three-operand forms.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong Product<W>(CpuState* s, ulong a, ulong b) where W : struct, IWidth
@@ -248,8 +278,8 @@ public static unsafe class Multiply
         ulong r;
         if (W.Bits == 64)
         {
-            ulong high = Math.BigMul(a, b, out r) - ((ulong)((long)a >> 63) & b) - ((ulong)((long)b >> 63) & a);
-            wide = high != (ulong)((long)r >> 63);
+            r = a * b;
+            wide = SignedHigh(a, b) != (ulong)((long)r >> 63);
         }
         else
         {
