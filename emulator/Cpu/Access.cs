@@ -13,6 +13,18 @@ public static unsafe class Access
     /// <summary>Reads 1, 2, 4 or 8 bytes.</summary>
     public static bool Load(CpuState* s, ulong linear, int size, AccessKind kind, out ulong value)
     {
+        byte* direct = ReadPointer(s, linear, size, kind);
+        if (direct != null)
+        {
+            value = size switch
+            {
+                1 => *direct,
+                2 => *(ushort*)direct,
+                4 => *(uint*)direct,
+                _ => *(ulong*)direct,
+            };
+            return true;
+        }
         value = 0;
         if (CrossesPage(linear, size))
             return LoadCrossing(s, linear, size, kind, out value);
@@ -43,6 +55,22 @@ public static unsafe class Access
         return !CrossesPage(linear, size) || Translate(s, NextPage(s, linear), 1, kind | AccessKind.Write) != null;
     }
 
+    /// <summary>Where in RAM these bytes can be read straight, without any further check; null when the slow path must look. Valid until the next access.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static byte* ReadPointer(CpuState* s, ulong linear, int length, AccessKind kind)
+    {
+        TlbEntry* e = TlbOf(s, kind)->Entries + Tlb.IndexOf(linear);
+        return e->ReadTag == ((linear + (ulong)(length - 1)) & Page.Mask) ? (byte*)((nint)linear + e->Addend) : null;
+    }
+
+    /// <summary>Where in RAM these bytes can be written straight; null when the slow path must look. Valid until the next access.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static byte* WritePointer(CpuState* s, ulong linear, int length, AccessKind kind)
+    {
+        TlbEntry* e = TlbOf(s, kind)->Entries + Tlb.IndexOf(linear);
+        return e->WriteTag == ((linear + (ulong)(length - 1)) & Page.Mask) ? (byte*)((nint)linear + e->Addend) : null;
+    }
+
     /// <summary>Records a fault for the loop to deliver; always false, so that callers can return it.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static bool Raise(CpuState* s, Vector vector, uint errorCode = 0, ulong linear = 0)
@@ -57,17 +85,21 @@ public static unsafe class Access
     /// </summary>
     public static TlbEntry* Translate(CpuState* s, ulong linear, int size, AccessKind kind)
     {
-        // Implicit supervisor accesses use the supervisor's translations whatever the CPL. With SMAP they are never
-        // excused by AC (SDM, "Determination of Access Rights"), so they use the restrained set.
-        Tlb* tlb = s->Tlb;
-        if ((kind & AccessKind.Implicit) != 0)
-            tlb = s->Tlbs + ((s->Paging.Cr4 & PagingBits.Cr4Smap) != 0 ? 1 : 0);
+        Tlb* tlb = TlbOf(s, kind);
         TlbEntry* e = tlb->Find(linear);
         TlbFlags need = (kind & AccessKind.Execute) != 0 ? TlbFlags.Execute : (kind & AccessKind.Write) != 0 ? TlbFlags.Write : TlbFlags.Read;
         if (e != null && ((TlbFlags)e->PhysicalAndFlags & need) != 0)
             return (kind & AccessKind.Write) != 0 ? AllowDirectWrite(s, e, linear) : e;
         return Walk(s, tlb, linear, kind);
     }
+
+    /// <summary>
+    /// Implicit supervisor accesses use the supervisor's translations whatever the CPL. With SMAP they are never excused by AC (SDM, "Determination
+    /// of Access Rights"), so they use the restrained set.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Tlb* TlbOf(CpuState* s, AccessKind kind) =>
+        (kind & AccessKind.Implicit) == 0 ? s->Tlb : s->Tlbs + ((s->Paging.Cr4 & PagingBits.Cr4Smap) != 0 ? 1 : 0);
 
     /// <summary>True for an address whose upper bits are a sign extension; always true outside 64-bit mode.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -38,7 +38,8 @@ public static unsafe class FarReturn
             || !SegmentLoad.TryPrepareStack(s, (ushort)ss, selector.Rpl, Vector.GeneralProtection, CodeSegment.Is64Bit(s, d), out SegmentRegister stack)
             || !CodeSegment.CheckTarget(s, d, rip) || !DescriptorTables.SetAccessed(s, ref d))
             return false;
-        CommitOuter(s, selector, d, rip, in stack, pointer, release);
+        CommitOuter(s, selector, d, rip, in stack, pointer + release);
+        CpuMode.Update(s);
         return true;
     }
 
@@ -59,15 +60,20 @@ public static unsafe class FarReturn
         return d.IsPresent || Access.Raise(s, Vector.SegmentNotPresent, selector.ErrorCode);
     }
 
-    /// <summary>Loads CS:RIP and SS:RSP of an outer level, and drops data segments that it may not use.</summary>
-    internal static void CommitOuter(CpuState* s, Selector selector, Descriptor d, ulong rip, in SegmentRegister stack, ulong pointer, int release)
+    /// <summary>
+    /// Loads CS:RIP and SS:RSP of an outer level, and drops data segments that it may not use; the caller calls <see cref="CpuMode.Update"/>.
+    /// </summary>
+    internal static void CommitOuter(CpuState* s, Selector selector, Descriptor d, ulong rip, in SegmentRegister stack, ulong pointer)
     {
         CodeSegment.Commit(s, selector, d, selector.Rpl, rip);
         s->Ss = stack;
-        // The mode key tells the width of the new stack.
-        CpuMode.Update(s);
-        Stack.SetPointer(s, pointer + (ulong)release);
+        // The width of the stack pointer is that of the stack returned to.
+        if (CodeSegment.Is64Bit(s, d))
+            s->Registers[4] = pointer;
+        else if ((stack.Attributes & SegmentAttributes.D) != 0)
+            s->Registers[4] = pointer & uint.MaxValue;
+        else
+            s->Registers[4] = (s->Registers[4] & ~0xFFFFUL) | (pointer & 0xFFFF);
         SegmentLoad.DropInnerSegments(s);
-        CpuMode.Update(s);
     }
 }

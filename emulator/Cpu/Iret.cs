@@ -42,13 +42,14 @@ public static unsafe class Iret
         // "IF in virtual-8086 mode and IOPL < 3 THEN #GP(0)."
         if (s->Virtual8086 && Privilege.Iopl(s) < 3)
             return Access.Raise(s, Vector.GeneralProtection);
-        if (!TryPopThree(s, operandSize, out ulong rip, out ulong cs, out ulong flags))
+        Span<ulong> frame = stackalloc ulong[3];
+        if (!Stack.PeekAll(s, operandSize, frame))
             return false;
         ulong mask = WritableFlags(s, operandSize);
-        if (!CodeSegment.TryCommitReal(s, (ushort)cs, rip))
+        if (!CodeSegment.TryCommitReal(s, (ushort)frame[1], frame[0]))
             return false;
         Stack.Move(s, 3 * operandSize);
-        SetFlags(s, flags, mask);
+        SetFlags(s, frame[2], mask);
         return true;
     }
 
@@ -61,8 +62,11 @@ public static unsafe class Iret
                 ? Access.Raise(s, Vector.GeneralProtection)
                 : Cpu.Unsupported(s, "IRET with RFLAGS.NT set: a hardware task switch (SDM, \"Task Linking\")");
         }
-        if (!TryPopThree(s, operandSize, out ulong rip, out ulong cs, out ulong flags))
+        // In 64-bit mode SS:RSP are always popped, so that all five values are there to be read at once.
+        Span<ulong> frame = stackalloc ulong[5];
+        if (!Stack.PeekAll(s, operandSize, s->Is64Bit ? frame : frame[..3]))
             return false;
+        (ulong rip, ulong cs, ulong flags) = (frame[0], frame[1], frame[2]);
         // "IF tempEFLAGS.VM = 1 and CPL = 0 THEN return to virtual-8086 mode." It stands in the upper half.
         if (!s->LongModeActive && operandSize == 4 && (flags & Rflags.Vm) != 0 && s->Cpl == 0)
             return ToVirtual8086(s, rip, cs, flags);
@@ -73,7 +77,6 @@ public static unsafe class Iret
         // VIF and VIP can be changed at CPL 0 only.
         ulong mask = WritableFlags(s, operandSize) | (s->Cpl == 0 && operandSize > 2 ? Rflags.Vif | Rflags.Vip : 0);
 
-        // In 64-bit mode SS:RSP are always popped.
         if (selector.Rpl == s->Cpl && !s->Is64Bit)
         {
             if (!CodeSegment.CheckTarget(s, d, rip) || !DescriptorTables.SetAccessed(s, ref d))
@@ -83,11 +86,11 @@ public static unsafe class Iret
             SetFlags(s, flags, mask);
             return true;
         }
-        if (!Stack.Peek(s, 3 * operandSize, operandSize, out ulong pointer) || !Stack.Peek(s, 4 * operandSize, operandSize, out ulong ss)
-            || !SegmentLoad.TryPrepareStack(s, (ushort)ss, selector.Rpl, Vector.GeneralProtection, CodeSegment.Is64Bit(s, d), out SegmentRegister stack)
+        if ((!s->Is64Bit && !Stack.PeekAll(s, operandSize, frame))
+            || !SegmentLoad.TryPrepareStack(s, (ushort)frame[4], selector.Rpl, Vector.GeneralProtection, CodeSegment.Is64Bit(s, d), out SegmentRegister stack)
             || !CodeSegment.CheckTarget(s, d, rip) || !DescriptorTables.SetAccessed(s, ref d))
             return false;
-        FarReturn.CommitOuter(s, selector, d, rip, in stack, pointer, 0);
+        FarReturn.CommitOuter(s, selector, d, rip, in stack, frame[3]);
         SetFlags(s, flags, mask);
         return true;
     }
@@ -117,16 +120,10 @@ public static unsafe class Iret
 
     private const ulong Defined = AlwaysChanged | Rflags.If | Rflags.IoplMask | Rflags.Vm | Rflags.Ac | Rflags.Vif | Rflags.Vip | Rflags.Id | Rflags.Rf;
 
-    private static bool TryPopThree(CpuState* s, int operandSize, out ulong rip, out ulong cs, out ulong flags)
-    {
-        cs = flags = 0;
-        return Stack.Peek(s, 0, operandSize, out rip) && Stack.Peek(s, operandSize, operandSize, out cs)
-            && Stack.Peek(s, 2 * operandSize, operandSize, out flags);
-    }
-
+    /// <summary>The six arithmetic flags are always among those that change.</summary>
     private static void SetFlags(CpuState* s, ulong flags, ulong mask)
     {
-        Flags.Set(s, (Flags.Get(s) & ~mask) | (flags & mask));
+        Flags.Set(s, (s->SystemFlags & ~mask) | (flags & mask));
         CpuMode.Update(s);
     }
 }

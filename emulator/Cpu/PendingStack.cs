@@ -76,8 +76,19 @@ public unsafe struct PendingStack
             s->Cpl = Cpl;
             s->Tlb = s->Tlbs + CpuMode.TlbIndex(s);
         }
-        bool ok = CanPush(s, values.Length, size);
-        if (ok)
+        int bytes = values.Length * size;
+        ulong low = Linear((Pointer - (ulong)bytes) & mask);
+        // Nearly always the frame lies in one page and the pointer does not wrap.
+        bool together = (low & Page.OffsetMask) + (ulong)bytes <= Page.Size && Pointer >= (ulong)bytes
+            && (Is64Bit || Segmentation.IsWithinLimit(in Ss, Pointer - (ulong)bytes, bytes));
+        bool ok = together ? Access.ProbeWrite(s, low, bytes, AccessKind.Stack) : CanPush(s, values.Length, size);
+        byte* direct = ok && together ? Access.WritePointer(s, low, bytes, AccessKind.Stack) : null;
+        if (direct != null)
+        {
+            WriteFrame(direct, values, size);
+            Pointer = (Pointer - (ulong)bytes) & mask;
+        }
+        else if (ok)
         {
             ulong pointer = Pointer;
             foreach (ulong value in values)
@@ -92,14 +103,24 @@ public unsafe struct PendingStack
         return ok;
     }
 
+    /// <summary>The first value has the highest address.</summary>
+    private static void WriteFrame(byte* low, ReadOnlySpan<ulong> values, int size)
+    {
+        int last = values.Length - 1;
+        for (int i = 0; i <= last; i++)
+        {
+            if (size == 8)
+                ((ulong*)low)[last - i] = values[i];
+            else if (size == 4)
+                ((uint*)low)[last - i] = (uint)values[i];
+            else
+                ((ushort*)low)[last - i] = (ushort)values[i];
+        }
+    }
+
+    /// <summary>Checks value by value: across pages, or where the pointer wraps or leaves the segment.</summary>
     private readonly bool CanPush(CpuState* s, int count, int size)
     {
-        int bytes = count * size;
-        ulong low = Linear((Pointer - (ulong)bytes) & Mask);
-        // Nearly always the frame lies in one page and the pointer does not wrap.
-        bool together = (low & Page.OffsetMask) + (ulong)bytes <= Page.Size && Pointer >= (ulong)bytes;
-        if (together && (Is64Bit || Segmentation.IsWithinLimit(in Ss, Pointer - (ulong)bytes, bytes)))
-            return Access.ProbeWrite(s, low, bytes, AccessKind.Stack);
         ulong pointer = Pointer;
         for (int i = 0; i < count; i++)
         {

@@ -41,4 +41,24 @@ public static unsafe class Stack
         return Segmentation.TryLinear(s, SegmentIndex.Ss, sp, size, AccessKind.Read, out ulong linear)
             && Access.Load(s, linear, size, AccessKind.Stack, out value);
     }
+
+    /// <summary>Reads consecutive values of <paramref name="size"/> bytes from the stack pointer up, and moves nothing.</summary>
+    public static bool PeekAll(CpuState* s, int size, Span<ulong> values)
+    {
+        int bytes = values.Length * size;
+        ulong sp = Pointer(s);
+        // In 64-bit mode and in flat segments the frame nearly always lies in one page of RAM; a pointer that wraps takes the other way.
+        bool flat = s->Is64Bit || ((s->ModeKey & ModeKey.FlatData) != 0 && (s->ModeKey & ModeKey.Stack32) != 0 && sp + (ulong)bytes <= uint.MaxValue);
+        byte* p = flat ? Access.ReadPointer(s, sp, bytes, AccessKind.Stack) : null;
+        if (p == null)
+        {
+            for (int i = 0; i < values.Length; i++)
+                if (!Peek(s, i * size, size, out values[i]))
+                    return false;
+            return true;
+        }
+        for (int i = 0; i < values.Length; i++)
+            values[i] = size == 8 ? ((ulong*)p)[i] : size == 4 ? ((uint*)p)[i] : ((ushort*)p)[i];
+        return true;
+    }
 }

@@ -70,9 +70,12 @@ public unsafe struct Tlb
     /// <summary>Number of 1 GiB..2 MiB pieces that were ever entered since the last flush: INVLPG must then look at all.</summary>
     private int _large;
 
-    /// <summary>The slot in which a linear address is cached, if it is.</summary>
+    /// <summary>
+    /// The slot in which a linear address is cached, if it is. Invariant: two consecutive pages never share a slot, for the fast path compares the tag
+    /// in the slot of an access's first byte with the page of its last. (With an exclusive or in place of the sum they do, at every odd multiple of 2 GiB.)
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static uint IndexOf(ulong linear) => ((uint)(linear >> 12) ^ (uint)(linear >> 22)) & (Size - 1);
+    public static uint IndexOf(ulong linear) => ((uint)(linear >> 12) + (uint)(linear >> 22)) & (Size - 1);
 
     /// <summary>First entry; the struct lives in native memory and does not move.</summary>
     public TlbEntry* Entries => (TlbEntry*)Unsafe.AsPointer(ref _entries[0]);

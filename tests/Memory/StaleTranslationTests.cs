@@ -207,6 +207,24 @@ public sealed unsafe class StaleTranslationTests : IDisposable
     }
 
     [Fact]
+    public void AccessAcrossPages_At2GiB_ReadsBoth()
+    {
+        // Linear 7FFFF000h and 80000000h, both touched before, so that both are cached.
+        const uint pd = TestCpu.PageTables + 0x6000, below = pd + 0x1000, above = pd + 0x2000;
+        _t.Write(TestCpu.PageTables + 0x1000 + 8, 8, pd | All);
+        _t.Write(TestCpu.PageTables + 0x1000 + 16, 8, pd | All);
+        _t.Write(pd + 8 * 511, 8, below | All);
+        _t.Write(pd, 8, above | All);
+        _t.Write(below + 8 * 511, 8, Old | All);
+        _t.Write(above, 8, New | All);
+        _t.Write(Old + 0xFFC, 4, 0x1111_2222);
+        _t.Write(New, 4, 0x3333_4444);
+        Assert.Equal(0x1111_2222UL, Load(0x7FFF_FFF8) >> 32);
+        Assert.Equal(0x3333_4444UL, Load(0x8000_0000) & uint.MaxValue);
+        Assert.Equal(0x3333_4444_1111_2222UL, Load(0x7FFF_FFFC));
+    }
+
+    [Fact]
     public void NonCanonicalAddress_IsGpOrSs_NotAPageFault()
     {
         Assert.False(Access.Load(_t.S, 0x8000_0000_0000, 8, AccessKind.Read, out _));

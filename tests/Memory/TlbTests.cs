@@ -80,6 +80,15 @@ public sealed unsafe class TlbTests : IDisposable
         }).QuickCheckThrowOnFailure();
     }
 
+    /// <summary>The invariant on which the fast path relies: else an access across the two would reach host memory outside of both.</summary>
+    [Fact]
+    public void ConsecutivePages_NeverShareASlot()
+    {
+        for (ulong page = 0; page < 1 << 22; page++)
+            Assert.True(Tlb.IndexOf(page << 12) != Tlb.IndexOf((page + 1) << 12), $"0x{page << 12:x}");
+        Prop.ForAll<ulong>(page => Tlb.IndexOf(page << 12) != Tlb.IndexOf((page + 1) << 12)).QuickCheckThrowOnFailure();
+    }
+
     [Fact]
     public void ForbidDirectWrites_OfOnePage_LeavesTheOthers()
     {
