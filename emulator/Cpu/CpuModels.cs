@@ -16,7 +16,7 @@ public static class CpuModels
     private const F K8Features = P6 | F.Clflush | F.Sse2 | F.Syscall | F.Nx | F.LongMode | F.Prefetchw;
 
     private const F SkylakeFeatures = P6 | F.Clflush | F.Sse2 | F.Monitor | F.Cx16 | F.X2Apic | F.TscDeadline | F.Movbe | F.Popcnt
-        | F.FsGsBase | F.Bmi1 | F.Smep | F.Erms | F.Smap | F.Syscall | F.Nx | F.Gigabyte | F.Rdtscp | F.LongMode | F.LahfLm
+        | F.FsGsBase | F.Bmi1 | F.Smep | F.Bmi2 | F.Erms | F.Adx | F.Smap | F.Syscall | F.Nx | F.Gigabyte | F.Rdtscp | F.LongMode | F.LahfLm
         | F.Lzcnt | F.Prefetchw | F.InvariantTsc | F.Arat;
 
     /// <summary>Coppermine: the CPU of the 2009 mail's "older archs lacking mfence".</summary>
