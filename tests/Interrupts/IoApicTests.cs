@@ -121,9 +121,9 @@ public sealed class IoApicTests : IDisposable
         Route(10, 0x50 | Level, destination: 1);
         _io.SetPin(10, true);
         _f.Apics[1].AcknowledgeInterrupt();
+        _io.SetPin(10, false);
         _f.Write(1, ApicRegister.Eoi, 0);
         Assert.Equal(RemoteIrr, Read(0x24) & RemoteIrr);
-        _io.SetPin(10, false);
         _f.Bus.WriteMmio(new CpuIndex(0), IoApic.DefaultAddress + 0x40, 4, 0x50);
         Assert.Equal(0u, Read(0x24) & RemoteIrr);
     }
