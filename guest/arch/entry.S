@@ -111,12 +111,14 @@ asm_common_exception:
 /*
  * Every IPI. After its C part (which for a sync IPI has run sync_core() and said so, or the other way round: ack=)
  * there is a patchable site in the tail, between that and the IRET, as trace_call_function_exit() is in Linux. Straight
- * down from the call: the front end may have fetched it at any time. site=handler patches it.
+ * down from the call: the front end may have fetched it at any time. site=handler patches it. The NOPs stand for
+ * what Linux does there (irq_exit()), and give the patching CPU time to be done before this one reaches the site.
  */
 	.type asm_common_interrupt, @function
 asm_common_interrupt:
 	PUSH_REGS
 	call	sysvec_common
+	.fill	32, 1, 0x90
 #ifdef __x86_64__
 	movl	patch_seq(%rip), %esi
 #else

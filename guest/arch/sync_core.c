@@ -17,6 +17,7 @@ static enum sync_kind effective_sync;
 static enum fence_kind effective_fence;
 static bool locked_fence; /* fence= falls back to a locked operation */
 
+static unsigned long sync_requests; /* by text_mutex */
 static DEFINE_PER_CPU(unsigned long, sync_acks);
 
 static __always_inline void serialize_by_cpuid(void)
@@ -112,13 +113,13 @@ void poke_fence(void)
 
 /*
  * CPU A                                            CPU B
- * 1. notes how often each CPU has answered
- *    so far
+ * 1. one request more
  * 2. sends the IPI                           ->    3. runs sync_core()
  *                                                  4. counts its answer (ack=before-sync: 4, then 3)
- * 5. waits until every count has moved       <-
- * 6. runs sync_core(): A executes the site too,
- *    some day
+ * 5. waits until every CPU has answered as    <-
+ *    often as was asked
+ * 6. does 3 and 4 itself: A executes the
+ *    site too, some day
  *
  * Only A makes B answer: text_mutex keeps a second A out, and no one else sends this vector, so one count is one
  * answer. If B is in a section with interrupts off, A waits; B may not wait for A there, and so the #BP handler
@@ -126,15 +127,14 @@ void poke_fence(void)
  */
 void sync_core_on_each_cpu(void)
 {
-	unsigned long before[NR_CPUS];
 	unsigned int cpu;
 
-	for_each_other_cpu(cpu)
-		before[cpu] = READ_ONCE(per_cpu(sync_acks, cpu));
+	sync_requests++;
 	apic_send_IPI_allbutself(SYNC_CORE_VECTOR);
 	for_each_other_cpu(cpu)
-		wait_until(READ_ONCE(per_cpu(sync_acks, cpu)) != before[cpu], "no answer to the sync IPI", cpu);
+		wait_until(READ_ONCE(per_cpu(sync_acks, cpu)) == sync_requests, "no answer to the sync IPI", cpu);
 	sync_core();
+	this_cpu_inc(sync_acks);
 }
 
 void sysvec_sync_core(void)
