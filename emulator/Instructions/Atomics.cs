@@ -14,11 +14,11 @@ public static unsafe class Atomics
         l.Op->Reg1 = l.RegisterOf(1);
         if (l.IsMemory(0))
         {
-            l.Select<XaddMemory>(size, l.Memory());
+            l.SelectStep<XaddMemory>(size, l.Memory());
             return;
         }
         l.Op->Reg0 = l.RegisterOf(0);
-        l.Select<XaddRegister>(size);
+        l.SelectStep<XaddRegister>(size);
     }
 
     /// <summary>CMPXCHG.</summary>
@@ -28,11 +28,11 @@ public static unsafe class Atomics
         l.Op->Reg1 = l.RegisterOf(1);
         if (l.IsMemory(0))
         {
-            l.Select<CmpxchgMemory>(size, l.Memory());
+            l.SelectStep<CmpxchgMemory>(size, l.Memory());
             return;
         }
         l.Op->Reg0 = l.RegisterOf(0);
-        l.Select<CmpxchgRegister>(size);
+        l.SelectStep<CmpxchgRegister>(size);
     }
 
     /// <summary>CMPXCHG8B.</summary>
@@ -45,33 +45,36 @@ public static unsafe class Atomics
         l.Select<Cmpxchg16bMemory>(8);
     }
 
-    private readonly struct XaddRegister : IForm
+    private readonly struct XaddRegister : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             ulong a = Width.Read<W>(s, op->Reg0);
             ulong r = Arithmetic.Add.Execute<W>(s, a, Width.Read<W>(s, op->Reg1));
             Width.Write<W>(s, op->Reg1, a);
             Width.Write<W>(s, op->Reg0, r); // Last: XADD of a register with itself leaves the sum.
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct XaddMemory : IForm
+    private readonly struct XaddMemory : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.LoadForUpdate<W>(s, op, out ulong a, out nuint place))
-                return M.Failed(s, op);
+                return false;
             M.Update<W>(s, op, place, Arithmetic.Add.Execute<W>(s, a, Width.Read<W>(s, op->Reg1)));
             Width.Write<W>(s, op->Reg1, a);
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct CmpxchgRegister : IForm
+    private readonly struct CmpxchgRegister : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             ulong accumulator = Width.Read<W>(s, 0);
             ulong a = Width.Read<W>(s, op->Reg0);
@@ -82,16 +85,17 @@ public static unsafe class Atomics
             Width.Write<W>(s, op->Reg0, equal ? source : a);
             if (!equal)
                 Width.Write<W>(s, 0, a);
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct CmpxchgMemory : IForm
+    private readonly struct CmpxchgMemory : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.LoadForUpdate<W>(s, op, out ulong a, out nuint place))
-                return M.Failed(s, op);
+                return false;
             ulong accumulator = Width.Read<W>(s, 0);
             Flags.SetSubtract(s, W.Bits, accumulator, a, accumulator - a);
             bool equal = accumulator == a;
@@ -99,7 +103,7 @@ public static unsafe class Atomics
             M.Update<W>(s, op, place, equal ? Width.Read<W>(s, op->Reg1) : a);
             if (!equal)
                 Width.Write<W>(s, 0, a);
-            return M.Next(s, op);
+            return true;
         }
     }
 

@@ -128,11 +128,11 @@ public static unsafe class BitManipulation
         l.Op->Reg1 = l.RegisterOf(1);
         if (l.IsMemory(2))
         {
-            l.Select<MemorySecond<T>>(l.SizeOf(0), l.Memory());
+            l.SelectStep<MemorySecond<T>>(l.SizeOf(0), l.Memory());
             return;
         }
         l.Op->Reg2 = l.RegisterOf(2);
-        l.Select<Registers<T>>(l.SizeOf(0));
+        l.SelectStep<Registers<T>>(l.SizeOf(0));
     }
 
     /// <summary>Selects handlers for <c>op dst, a, b</c> with a in r/m (BEXTR, BZHI, SARX, SHLX, SHRX).</summary>
@@ -142,11 +142,11 @@ public static unsafe class BitManipulation
         l.Op->Reg2 = l.RegisterOf(2);
         if (l.IsMemory(1))
         {
-            l.Select<MemoryFirst<T>>(l.SizeOf(0), l.Memory());
+            l.SelectStep<MemoryFirst<T>>(l.SizeOf(0), l.Memory());
             return;
         }
         l.Op->Reg1 = l.RegisterOf(1);
-        l.Select<Registers<T>>(l.SizeOf(0));
+        l.SelectStep<Registers<T>>(l.SizeOf(0));
     }
 
     /// <summary>Selects handlers for <c>op dst, r/m</c> and <c>op dst, r/m, imm8</c> (BLSI, BLSMSK, BLSR, RORX).</summary>
@@ -156,11 +156,11 @@ public static unsafe class BitManipulation
         l.Op->Immediate = l.Instruction.OpCount == 3 ? l.Immediate(2, 1) : 0;
         if (l.IsMemory(1))
         {
-            l.Select<MemoryImmediate<T>>(l.SizeOf(0), l.Memory());
+            l.SelectStep<MemoryImmediate<T>>(l.SizeOf(0), l.Memory());
             return;
         }
         l.Op->Reg1 = l.RegisterOf(1);
-        l.Select<RegisterImmediate<T>>(l.SizeOf(0));
+        l.SelectStep<RegisterImmediate<T>>(l.SizeOf(0));
     }
 
     /// <summary>MULX: upper half, lower half, r/m; the other factor is DX.</summary>
@@ -170,11 +170,11 @@ public static unsafe class BitManipulation
         l.Op->Reg1 = l.RegisterOf(1);
         if (l.IsMemory(2))
         {
-            l.Select<MulxMemory>(l.SizeOf(0), l.Memory());
+            l.SelectStep<MulxMemory>(l.SizeOf(0), l.Memory());
             return;
         }
         l.Op->Reg2 = l.RegisterOf(2);
-        l.Select<MulxRegister>(l.SizeOf(0));
+        l.SelectStep<MulxRegister>(l.SizeOf(0));
     }
 
     /// <summary>ADCX (through CF) and ADOX (through OF).</summary>
@@ -184,11 +184,11 @@ public static unsafe class BitManipulation
         l.Op->Reg1 = l.RegisterOf(0);
         if (l.IsMemory(1))
         {
-            l.Select<MemorySecond<T>>(l.SizeOf(0), l.Memory());
+            l.SelectStep<MemorySecond<T>>(l.SizeOf(0), l.Memory());
             return;
         }
         l.Op->Reg2 = l.RegisterOf(1);
-        l.Select<Registers<T>>(l.SizeOf(0));
+        l.SelectStep<Registers<T>>(l.SizeOf(0));
     }
 
     public readonly struct Adcx : IThreeOperand
@@ -215,54 +215,59 @@ public static unsafe class BitManipulation
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool Overflows<W>(ulong a, ulong b, ulong r) where W : struct, IWidth => ((((a & b) | ((a | b) & ~r)) >> (W.Bits - 1)) & 1) != 0;
 
-    private readonly struct Registers<T> : IForm where T : struct, IThreeOperand
+    private readonly struct Registers<T> : IStep where T : struct, IThreeOperand
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, T.Execute<W>(s, Width.Read<W>(s, op->Reg1), Width.Read<W>(s, op->Reg2)));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct RegisterImmediate<T> : IForm where T : struct, IThreeOperand
+    private readonly struct RegisterImmediate<T> : IStep where T : struct, IThreeOperand
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, op->Reg0, T.Execute<W>(s, Width.Read<W>(s, op->Reg1), op->Immediate));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct MemoryFirst<T> : IForm where T : struct, IThreeOperand
+    private readonly struct MemoryFirst<T> : IStep where T : struct, IThreeOperand
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong a))
-                return M.Failed(s, op);
+                return false;
             Width.Write<W>(s, op->Reg0, T.Execute<W>(s, a, Width.Read<W>(s, op->Reg2)));
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct MemorySecond<T> : IForm where T : struct, IThreeOperand
+    private readonly struct MemorySecond<T> : IStep where T : struct, IThreeOperand
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong b))
-                return M.Failed(s, op);
+                return false;
             Width.Write<W>(s, op->Reg0, T.Execute<W>(s, Width.Read<W>(s, op->Reg1), b));
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct MemoryImmediate<T> : IForm where T : struct, IThreeOperand
+    private readonly struct MemoryImmediate<T> : IStep where T : struct, IThreeOperand
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong a))
-                return M.Failed(s, op);
+                return false;
             Width.Write<W>(s, op->Reg0, T.Execute<W>(s, a, op->Immediate));
-            return M.Next(s, op);
+            return true;
         }
     }
 
@@ -277,23 +282,25 @@ public static unsafe class BitManipulation
         Width.Write<W>(s, op->Reg0, high);
     }
 
-    private readonly struct MulxRegister : IForm
+    private readonly struct MulxRegister : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             WriteProduct<W>(s, op, Width.Read<W>(s, op->Reg2));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct MulxMemory : IForm
+    private readonly struct MulxMemory : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong b))
-                return M.Failed(s, op);
+                return false;
             WriteProduct<W>(s, op, b);
-            return M.Next(s, op);
+            return true;
         }
     }
 }

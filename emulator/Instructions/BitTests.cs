@@ -58,16 +58,16 @@ public static unsafe class BitTests
             if (!immediate)
                 l.Select<BitString<T>>(size);
             else if (T.Writes)
-                l.Select<MemoryImmediate<T>>(size, address);
+                l.SelectStep<MemoryImmediate<T>>(size, address);
             else
-                l.Select<TestMemory>(size, address);
+                l.SelectStep<TestMemory>(size, address);
             return;
         }
         l.Op->Reg0 = l.RegisterOf(0);
         if (immediate)
-            l.Select<RegisterImmediate<T>>(size);
+            l.SelectStep<RegisterImmediate<T>>(size);
         else
-            l.Select<RegisterRegister<T>>(size);
+            l.SelectStep<RegisterRegister<T>>(size);
     }
 
     /// <summary>CF = the bit; returns the value with the bit changed.</summary>
@@ -78,47 +78,51 @@ public static unsafe class BitTests
         return T.Apply(value, 1UL << number);
     }
 
-    private readonly struct RegisterRegister<T> : IForm where T : struct, IBitChange
+    private readonly struct RegisterRegister<T> : IStep where T : struct, IBitChange
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             ulong r = Take<T>(s, Width.Read<W>(s, op->Reg0), (int)Width.Read<W>(s, op->Reg1) & (W.Bits - 1));
             if (T.Writes)
                 Width.Write<W>(s, op->Reg0, r);
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct RegisterImmediate<T> : IForm where T : struct, IBitChange
+    private readonly struct RegisterImmediate<T> : IStep where T : struct, IBitChange
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             ulong r = Take<T>(s, Width.Read<W>(s, op->Reg0), (int)op->Immediate);
             if (T.Writes)
                 Width.Write<W>(s, op->Reg0, r);
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct TestMemory : IForm
+    private readonly struct TestMemory : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong a))
-                return M.Failed(s, op);
+                return false;
             Take<Bt>(s, a, (int)op->Immediate);
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct MemoryImmediate<T> : IForm where T : struct, IBitChange
+    private readonly struct MemoryImmediate<T> : IStep where T : struct, IBitChange
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.LoadForUpdate<W>(s, op, out ulong a, out nuint place))
-                return M.Failed(s, op);
+                return false;
             M.Update<W>(s, op, place, Take<T>(s, a, (int)op->Immediate));
-            return M.Next(s, op);
+            return true;
         }
     }
 

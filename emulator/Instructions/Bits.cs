@@ -86,18 +86,18 @@ public static unsafe class Bits
         l.Op->Reg0 = l.RegisterOf(0);
         if (l.IsMemory(1))
         {
-            l.Select<ScanMemory<T>>(l.SizeOf(0), l.Memory());
+            l.SelectStep<ScanMemory<T>>(l.SizeOf(0), l.Memory());
             return;
         }
         l.Op->Reg1 = l.RegisterOf(1);
-        l.Select<ScanRegister<T>>(l.SizeOf(0));
+        l.SelectStep<ScanRegister<T>>(l.SizeOf(0));
     }
 
     /// <summary>BSWAP.</summary>
     public static void Bswap(ref Lowering l)
     {
         l.Op->Reg0 = l.RegisterOf(0);
-        l.Select<SwapRegister>(l.SizeOf(0));
+        l.SelectStep<SwapRegister>(l.SizeOf(0));
     }
 
     /// <summary>MOVBE.</summary>
@@ -109,45 +109,49 @@ public static unsafe class Bits
             return;
         }
         l.Op->Reg0 = l.RegisterOf(1);
-        l.Select<SwapStore>(l.SizeOf(1), l.Memory());
+        l.SelectStep<SwapStore>(l.SizeOf(1), l.Memory());
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong Swap<W>(ulong a) where W : struct, IWidth => System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(a) >> (64 - W.Bits);
 
-    private readonly struct ScanRegister<T> : IForm where T : struct, IScan
+    private readonly struct ScanRegister<T> : IStep where T : struct, IScan
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             T.Execute<W>(s, Width.Read<W>(s, op->Reg1), op->Reg0);
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct ScanMemory<T> : IForm where T : struct, IScan
+    private readonly struct ScanMemory<T> : IStep where T : struct, IScan
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.Load<W>(s, op, out ulong a))
-                return M.Failed(s, op);
+                return false;
             T.Execute<W>(s, a, op->Reg0);
-            return M.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct SwapRegister : IForm
+    private readonly struct SwapRegister : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             // "When the BSWAP instruction references a 16-bit register, the result is undefined": zero, as Intel's processors have it.
             Width.Write<W>(s, op->Reg0, W.Bits == 16 ? 0 : Swap<W>(Width.Read<W>(s, op->Reg0)));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct SwapStore : IForm
+    private readonly struct SwapStore : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory =>
-            M.Store<W>(s, op, Swap<W>(Width.Read<W>(s, op->Reg0))) ? M.Next(s, op) : M.Failed(s, op);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory =>
+            M.Store<W>(s, op, Swap<W>(Width.Read<W>(s, op->Reg0)));
     }
 }

@@ -69,16 +69,16 @@ public static unsafe class DoubleShifts
         if (l.IsMemory(0))
         {
             if (cl)
-                l.Select<Memory<T, Cl>>(size, l.Memory());
+                l.SelectStep<Memory<T, Cl>>(size, l.Memory());
             else
-                l.Select<Memory<T, Fixed>>(size, l.Memory());
+                l.SelectStep<Memory<T, Fixed>>(size, l.Memory());
             return;
         }
         l.Op->Reg0 = l.RegisterOf(0);
         if (cl)
-            l.Select<Register<T, Cl>>(size);
+            l.SelectStep<Register<T, Cl>>(size);
         else
-            l.Select<Register<T, Fixed>>(size);
+            l.SelectStep<Register<T, Fixed>>(size);
     }
 
     private interface ICount
@@ -98,30 +98,32 @@ public static unsafe class DoubleShifts
         public static int Of<W>(CpuState* s, Op* op) where W : struct, IWidth => (int)op->Immediate;
     }
 
-    private readonly struct Register<T, TCount> : IForm where T : struct, IDoubleShift where TCount : struct, ICount
+    private readonly struct Register<T, TCount> : IStep where T : struct, IDoubleShift where TCount : struct, ICount
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             int count = TCount.Of<W>(s, op);
             ulong a = Width.Read<W>(s, op->Reg0);
             if (count != 0)
                 a = T.Execute<W>(s, a, Width.Read<W>(s, op->Reg1), count);
             Width.Write<W>(s, op->Reg0, a);
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct Memory<T, TCount> : IForm where T : struct, IDoubleShift where TCount : struct, ICount
+    private readonly struct Memory<T, TCount> : IStep where T : struct, IDoubleShift where TCount : struct, ICount
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (!M.LoadForUpdate<W>(s, op, out ulong a, out nuint place))
-                return M.Failed(s, op);
+                return false;
             int count = TCount.Of<W>(s, op);
             if (count != 0)
                 a = T.Execute<W>(s, a, Width.Read<W>(s, op->Reg1), count);
             M.Update<W>(s, op, place, a);
-            return M.Next(s, op);
+            return true;
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Cpus;
 
 namespace Emu.Instructions;
@@ -6,14 +7,15 @@ namespace Emu.Instructions;
 public static unsafe class SignConversions
 {
     /// <summary>CBW, CWDE, CDQE; <paramref name="size"/> is that of the result.</summary>
-    public static void Widen(ref Lowering l, int size) => l.Select<Accumulator>(size);
+    public static void Widen(ref Lowering l, int size) => l.SelectStep<Accumulator>(size);
 
     /// <summary>CWD, CDQ, CQO; <paramref name="size"/> is that of each half.</summary>
-    public static void Spread(ref Lowering l, int size) => l.Select<Data>(size);
+    public static void Spread(ref Lowering l, int size) => l.SelectStep<Data>(size);
 
-    private readonly struct Accumulator : IForm
+    private readonly struct Accumulator : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             long a = W.Bits switch
             {
@@ -22,16 +24,17 @@ public static unsafe class SignConversions
                 _ => (int)s->Registers[0],
             };
             Width.Write<W>(s, 0, (ulong)a);
-            return Chain.Next(s, op);
+            return true;
         }
     }
 
-    private readonly struct Data : IForm
+    private readonly struct Data : IStep
     {
-        public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             Width.Write<W>(s, 16, (ulong)(Width.SignExtend<W>(s->Registers[0]) >> 63));
-            return Chain.Next(s, op);
+            return true;
         }
     }
 }
