@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 namespace Emu.Cpus;
 
 /// <summary>Where an event comes from: it decides which checks the gate is subject to, and what is pushed.</summary>
@@ -40,6 +41,7 @@ public readonly record struct CpuEvent(Vector Vector, EventKind Kind, uint? Erro
 /// Interrupts, exceptions and INT instructions, from the vector to the first instruction of the handler, in every mode (SDM, "Interrupt and
 /// Exception Handling"; AMD APM Vol. 2, "Exceptions and Interrupts"). A fault on the way is delivered in its place, as #DF where the table says so.
 /// </summary>
+[SkipLocalsInit]
 public static unsafe class EventDelivery
 {
     private enum EventClass

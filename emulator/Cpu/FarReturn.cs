@@ -1,6 +1,8 @@
+using System.Runtime.CompilerServices;
 namespace Emu.Cpus;
 
 /// <summary>Far RET in every mode, to the same or an outer privilege level (SDM, "RET").</summary>
+[SkipLocalsInit]
 public static unsafe class FarReturn
 {
     /// <summary>RETF, RETF imm16.</summary>

@@ -1,9 +1,11 @@
+using System.Runtime.CompilerServices;
 namespace Emu.Cpus;
 
 /// <summary>
 /// IRET, IRETD, IRETQ in every mode (SDM, "IRET"). Serialises, and ends the blocking of NMIs.
 /// Deviates: RF is not kept. It would hold off instruction breakpoints, which are not modelled, for one instruction.
 /// </summary>
+[SkipLocalsInit]
 public static unsafe class Iret
 {
     private const ulong AlwaysChanged = Rflags.Cf | Rflags.Pf | Rflags.Af | Rflags.Zf | Rflags.Sf | Rflags.Tf | Rflags.Df | Rflags.Of | Rflags.Nt;

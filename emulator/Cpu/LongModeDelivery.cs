@@ -1,8 +1,10 @@
+using System.Runtime.CompilerServices;
 using Emu.Memory;
 
 namespace Emu.Cpus;
 
 /// <summary>Events in IA-32e mode, through 64-bit interrupt and trap gates (SDM, "Exception and Interrupt Handling in 64-bit Mode").</summary>
+[SkipLocalsInit]
 internal static unsafe class LongModeDelivery
 {
     public static bool TryDeliver(CpuState* s, in CpuEvent e)

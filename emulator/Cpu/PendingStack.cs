@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Memory;
 
 namespace Emu.Cpus;
@@ -6,6 +7,7 @@ namespace Emu.Cpus;
 /// A stack onto which a gate or an event pushes before it is in force: everything is checked, then written, and only then do SS, the stack
 /// pointer and CPL change.
 /// </summary>
+[SkipLocalsInit]
 public unsafe struct PendingStack
 {
     public SegmentRegister Ss;

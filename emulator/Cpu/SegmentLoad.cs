@@ -1,9 +1,11 @@
+using System.Runtime.CompilerServices;
 namespace Emu.Cpus;
 
 /// <summary>
 /// Loads of ES, SS, DS, FS and GS by MOV, POP and the L?S instructions, in every mode (SDM, "MOV", "Segment Loading Instructions in IA-32e Mode").
 /// CS changes only by far transfers, LDTR and TR by LLDT and LTR (<see cref="SystemTables"/>).
 /// </summary>
+[SkipLocalsInit]
 public static unsafe class SegmentLoad
 {
     /// <summary>

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Memory;
 
 namespace Emu.Cpus;
@@ -6,6 +7,7 @@ namespace Emu.Cpus;
 public static unsafe class Stack
 {
     /// <summary>RSP, ESP or SP as the mode has it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Pointer(CpuState* s) => s->Registers[4] & Mask(s);
 
     /// <summary>Sets the stack pointer; a 16-bit one keeps the upper bits.</summary>
@@ -19,6 +21,7 @@ public static unsafe class Stack
     public static void Move(CpuState* s, int by) => SetPointer(s, Pointer(s) + (ulong)(long)by);
 
     /// <summary>Bits of the stack pointer in force.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Mask(CpuState* s) =>
         (s->ModeKey & ModeKey.CodeSizeMask) == 2 ? ulong.MaxValue : (s->ModeKey & ModeKey.Stack32) != 0 ? uint.MaxValue : 0xFFFF;
 

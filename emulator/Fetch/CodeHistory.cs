@@ -4,7 +4,7 @@ namespace Emu.Fetch;
 
 /// <summary>
 /// Every change of a byte of code, so that a fetch with <see cref="Retention.Window"/> can return any version that a unit has had since the CPU
-/// last serialised. A page is observed from the first time that any CPU fetches from it.
+/// last serialised. A page is observed from the first time that any CPU fetches from it, once <see cref="PhysicalMemory.Observe"/> was told of this.
 /// </summary>
 public sealed unsafe class CodeHistory : ICodeObserver
 {
@@ -23,7 +23,6 @@ public sealed unsafe class CodeHistory : ICodeObserver
     {
         _memory = memory;
         _lastChange = new ulong[memory.PageCount];
-        memory.Observe(this);
     }
 
     /// <summary>Number of changes so far: the point in time that a CPU remembers when it serialises.</summary>

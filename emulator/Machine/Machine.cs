@@ -55,6 +55,9 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         _random = new DeterministicRandom(options.Seed);
         _cache = new CodeCache(Memory);
         _history = new CodeHistory(Memory);
+        // Only where a fetch may see old bytes is there anything to remember.
+        if (!options.Profile.IsCoherent)
+            Memory.Observe(_history);
         var decoder = new InstructionDecoder(options.Model);
         _stepper = new Stepper(decoder);
         _interpreter = new Interpreter(_cache, new BlockBuilder(Memory, _cache, decoder), _stepper);
