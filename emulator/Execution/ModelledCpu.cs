@@ -117,9 +117,11 @@ public sealed unsafe class ModelledCpu : IDisposable
         }
     }
 
-    /// <summary>All fetch events that are possible, in order, each of a random version.</summary>
+    /// <summary>Where less than half of the queue is filled: all fetch events that are possible, in order, each of a random version.</summary>
     public void FetchAhead(DeterministicRandom random)
     {
+        if (!Queue.IsHalfEmpty)
+            return;
         if (Queue.Profile.Retention == Retention.Queue)
         {
             FetchAll();
@@ -156,14 +158,15 @@ public sealed unsafe class ModelledCpu : IDisposable
         Resync();
         if (Queue.Profile.Depth == 0 && Queue.Ready != 0)
             Queue.Flush(Queue.Start);
-        int length;
-        while ((length = Queue.Ready == 0 ? 0 : _stepper.Decode(s, Queue.Bytes, Math.Min(Queue.Ready, InstructionDecoder.MaximumLength))) == 0)
+        Stepper.Entry* decoded;
+        while ((decoded = Queue.Ready == 0 ? null : _stepper.Decode(s, Queue.Bytes, Math.Min(Queue.Ready, InstructionDecoder.MaximumLength))) == null)
         {
             if (Queue.Ready >= InstructionDecoder.MaximumLength)
                 return Faulted(Vector.GeneralProtection);
             if (!DemandFetch())
                 return CannotFetch();
         }
+        int length = decoded->Length;
         if ((s->ModeKey & ModeKey.CsNotFlat) != 0 && s->Rip + (ulong)length - 1 > s->Cs.Limit)
             return Faulted(Vector.GeneralProtection);
         if (!Matches(length) && !Mismatch(length))
@@ -172,9 +175,15 @@ public sealed unsafe class ModelledCpu : IDisposable
         bool trap = (s->SystemFlags & Rflags.Tf) != 0;
         _flushed = false;
         ulong next = Queue.Start + (ulong)length;
-        retired = _stepper.Execute(s, Queue.Bytes);
+        retired = _stepper.Execute(s, decoded);
         if (!_flushed && LinearRip == next)
             Queue.Advance(length);
+        if (s->Exit == ExitReason.None && !trap && shadow == 0)
+        {
+            // The usual case; AfterStep is for what comes of faults, traps and shadows.
+            s->Retired += retired ? 1UL : 0;
+            return true;
+        }
         Events.AfterStep(Cpu, retired, shadow, trap);
         if (retired)
             s->Retired++;
@@ -283,10 +292,11 @@ public sealed unsafe class ModelledCpu : IDisposable
     private bool Matches(int length)
     {
         ulong physical = Queue.PhysicalOf(Queue.Start);
+        byte* memory = Cpu.Memory.Pointer(physical);
         if ((physical & Page.OffsetMask) <= Page.Size - 16)
         {
-            Vector128<byte> difference = Vector128.Load(Queue.Bytes) ^ Vector128.Load(Cpu.Memory.Pointer(physical));
-            return (difference.ExtractMostSignificantBitsOfNonZero() & ((1u << length) - 1)) == 0;
+            uint equal = Vector128.Equals(Vector128.Load(Queue.Bytes), Vector128.Load(memory)).ExtractMostSignificantBits();
+            return (~equal & ((1u << length) - 1)) == 0;
         }
         for (int i = 0; i < length; i++)
             if (Queue.Bytes[i] != *Cpu.Memory.Pointer(Queue.PhysicalOf(Queue.Start + (ulong)i)))
@@ -338,11 +348,4 @@ public sealed unsafe class ModelledCpu : IDisposable
         Resync();
         return true;
     }
-}
-
-internal static class VectorBytes
-{
-    /// <summary>Bit i is set where byte i is not zero.</summary>
-    public static uint ExtractMostSignificantBitsOfNonZero(this Vector128<byte> v) =>
-        ~Vector128.Equals(v, Vector128<byte>.Zero).ExtractMostSignificantBits() & 0xFFFF;
 }

@@ -17,7 +17,7 @@ public sealed unsafe class Stepper : IDisposable
 
     /// <summary>A block of one instruction and a stop, preceded by the bytes it was decoded from.</summary>
     [StructLayout(LayoutKind.Sequential)]
-    private struct Entry
+    internal struct Entry
     {
         public ulong BytesLow, BytesHigh;
         public ulong MaskLow, MaskHigh;
@@ -39,23 +39,21 @@ public sealed unsafe class Stepper : IDisposable
         NativeMemory.Clear(_entries, (nuint)(Entries * sizeof(Entry)));
     }
 
-    /// <summary>
-    /// Length of the instruction that these bytes begin, or 0 when <paramref name="available"/> bytes are too few to tell.
-    /// The decoded form is kept for <see cref="Execute"/>.
-    /// </summary>
+    /// <summary>The decoded form of the instruction at RIP that these bytes begin, or null when they are too few to tell.</summary>
     /// <param name="bytes">16 readable bytes, of which <paramref name="available"/> count.</param>
-    public int Decode(CpuState* s, byte* bytes, int available)
+    internal Entry* Decode(CpuState* s, byte* bytes, int available)
     {
-        Entry* e = Find(s->Rip, s->ModeKey, bytes);
-        if (e->Length != 0 && e->Length <= available && e->Block.Rip == s->Rip && e->Block.ModeKey == s->ModeKey && Matches(e, bytes))
-            return e->Length;
+        // The first bytes take part, so that the versions of a patched instruction do not push each other out.
+        uint hash = (uint)s->Rip ^ (uint)(s->Rip >> 13) ^ s->ModeKey << 5 ^ (uint)(*(ushort*)bytes * 0x9E37u >> 6);
+        Entry* e = _entries + (hash & (Entries - 1));
+        if (e->Block.Rip == s->Rip && e->Block.ModeKey == s->ModeKey && e->Length <= available && e->Length != 0 && Matches(e, bytes))
+            return e;
         return Refill(e, s, bytes, available);
     }
 
-    /// <summary>Runs the instruction last decoded at RIP with these bytes. True when it retired; else the exit reason tells.</summary>
-    public bool Execute(CpuState* s, byte* bytes)
+    /// <summary>Runs a decoded instruction. True when it retired; else the exit reason tells.</summary>
+    internal bool Execute(CpuState* s, Entry* e)
     {
-        Entry* e = Find(s->Rip, s->ModeKey, bytes);
         s->Deferred = s->Budget - 1;
         s->Budget = 0;
         s->ExitRequested = 0;
@@ -84,32 +82,20 @@ public sealed unsafe class Stepper : IDisposable
             byte* host = CodeFetch.Translate(cpu, linear, out _);
             // A fault on later bytes counts only if the instruction needs them.
             if (host == null)
-                return available > 0 && Decode(s, bytes, available) != 0 && Finish(s, bytes, out retired);
+                return false;
             int n = Math.Min(InstructionDecoder.MaximumLength - available, Page.Size - (int)(linear & Page.OffsetMask));
             Buffer.MemoryCopy(host, bytes + available, 16 - available, n);
             available += n;
-            if (available < InstructionDecoder.MaximumLength && Decode(s, bytes, available) != 0)
-                break;
+            Entry* decoded = Decode(s, bytes, available);
+            if (decoded == null)
+                continue;
+            retired = Execute(s, decoded);
+            return true;
         }
-        if (Decode(s, bytes, available) == 0)
-            return Access.Raise(s, Vector.GeneralProtection);
-        return Finish(s, bytes, out retired);
+        return Access.Raise(s, Vector.GeneralProtection);
     }
 
     public void Dispose() => NativeMemory.AlignedFree(_entries);
-
-    private bool Finish(CpuState* s, byte* bytes, out bool retired)
-    {
-        retired = Execute(s, bytes);
-        return true;
-    }
-
-    private Entry* Find(ulong rip, uint modeKey, byte* bytes)
-    {
-        // The first bytes take part, so that the versions of a patched instruction do not push each other out.
-        uint hash = (uint)rip ^ (uint)(rip >> 13) ^ modeKey << 5 ^ (uint)(*(ushort*)bytes * 0x9E37u >> 6);
-        return _entries + (hash & (Entries - 1));
-    }
 
     private static bool Matches(Entry* e, byte* bytes)
     {
@@ -117,10 +103,10 @@ public sealed unsafe class Stepper : IDisposable
         return (difference & Vector128.Load((byte*)&e->MaskLow)) == Vector128<byte>.Zero;
     }
 
-    private int Refill(Entry* e, CpuState* s, byte* bytes, int available)
+    private Entry* Refill(Entry* e, CpuState* s, byte* bytes, int available)
     {
         if (!_decoder.TryDecode(bytes, available, s->Rip, s->ModeKey, out Instruction instruction))
-            return 0;
+            return null;
         int length = instruction.IsInvalid ? 1 : instruction.Length;
         *e = default;
         e->Block.Rip = s->Rip;
@@ -140,6 +126,6 @@ public sealed unsafe class Stepper : IDisposable
             ((byte*)&e->BytesLow)[i] = bytes[i];
             ((byte*)&e->MaskLow)[i] = 0xFF;
         }
-        return length;
+        return e;
     }
 }
