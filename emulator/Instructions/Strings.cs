@@ -22,6 +22,7 @@ public unsafe interface IStringOperation
 /// MOVS, STOS, LODS, SCAS, CMPS with REP, REPE, REPNE. A repeated instruction is restartable: index and count registers are written back after
 /// every run of iterations; when the chain must return before the last one, RIP stays at the instruction and it does not count as retired.
 /// At least one run is made each time, so that a caller which sets <see cref="CpuState.ExitRequested"/> beforehand gets the iterations one run at a time.
+/// Deviates: with TF set it traps once, behind the last iteration, and not after each.
 /// </summary>
 public static unsafe class Strings
 {
