@@ -169,6 +169,12 @@ public sealed unsafe class ModelledCpu : IDisposable
         int length = decoded->Length;
         if ((s->ModeKey & ModeKey.CsNotFlat) != 0 && s->Rip + (ulong)length - 1 > s->Cs.Limit)
             return Faulted(Vector.GeneralProtection);
+        if (Cpu.StoreBuffer.Count != 0 && OwnStoreTouches(length))
+        {
+            // The fetch that follows finds what the stores wrote.
+            Cpu.StoreBuffer.DrainAll();
+            return Execute(out retired);
+        }
         if (!Matches(length) && !Mismatch(length))
             return true;
         int shadow = s->InterruptShadow;
@@ -285,6 +291,16 @@ public sealed unsafe class ModelledCpu : IDisposable
                 Cpu.StoreBuffer.DrainAll();
         }
         return host;
+    }
+
+    /// <summary>
+    /// True when a store of this CPU that still waits in its buffer changes the instruction that it is about to execute: a write to code that is
+    /// prefetched empties the queue (SDM, "Self-Modifying Code"), and not only when it has reached memory.
+    /// </summary>
+    private bool OwnStoreTouches(int length)
+    {
+        bool byLinear = Queue.Profile.CompareBy == CompareBy.Linear;
+        return Cpu.StoreBuffer.Overlaps(byLinear ? Queue.Start : Queue.PhysicalOf(Queue.Start), length, byLinear);
     }
 
     private ulong? OwnLinear(ulong unit) => Queue.Profile.CompareBy == CompareBy.Linear ? unit : null;

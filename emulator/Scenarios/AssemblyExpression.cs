@@ -29,10 +29,9 @@ internal sealed record AssemblyExpression(IReadOnlyList<AssemblyTerm> Terms)
         while (true)
         {
             terms.Add(ParseTerm(text, negative, described));
-            text.SkipBlanks();
-            if (text.Take("+"))
+            if (text.TakeInLine("+"))
                 negative = false;
-            else if (text.Take("-"))
+            else if (text.TakeInLine("-"))
                 negative = true;
             else
                 return new AssemblyExpression(terms);
@@ -46,7 +45,7 @@ internal sealed record AssemblyExpression(IReadOnlyList<AssemblyTerm> Terms)
         int start = text.Position;
         if (text.LooksAt("'"))
         {
-            if (start + 3 > text.Position + 3 || !(text.Slice(start + 2, start + 3).LooksAt("'")))
+            if (!text.Slice(start + 2, start + 3).LooksAt("'"))
                 throw text.Expected("a character between quotes, as in 'a'");
             char c = text.Text(start + 1, start + 2)[0];
             text.Position = start + 3;

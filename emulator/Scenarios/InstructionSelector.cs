@@ -96,6 +96,9 @@ internal static class InstructionSelector
         for (int i = 0; i < forms.Length; i++)
             if (!Matches(forms[i], operands[i]))
                 return null;
+        // 90 with EAX twice would be NOP, which does not zero the upper half of RAX.
+        if (code == Code.Xchg_r32_EAX && operands[0].Register == Register.EAX)
+            return null;
         return new EncodedForm(code, operands, forms, prefixes);
     }
 
@@ -193,6 +196,12 @@ internal static class InstructionSelector
             int length = Length(form);
             if (length < shortest)
                 (best, shortest) = (form, length);
+        }
+        if (best == null)
+        {
+            forms[0].Build(_ => PlausibleAddress, out (int Position, string Message)? error);
+            if (error != null)
+                throw text.Error(error.Value.Position, error.Value.Message);
         }
         if (best == null)
             throw text.Error(at, $"'{source}' cannot be encoded: {WhyNot(forms[0])}");

@@ -55,7 +55,7 @@ internal sealed class PinnedSchedule(Scenario scenario, ScenarioRun run)
             if (versions == 0)
                 return $"P{cpu} cannot fetch {scenario.Symbols.Describe(unit)}: nothing is mapped there";
             if (line.Version >= versions)
-                return $"there is no version {line.Version} of {scenario.Symbols.Describe(unit)} for P{cpu}: it may see {(versions == 1 ? "only what memory holds" : $"versions 0 to {versions - 1}")}";
+                return $"there is no version {line.Version} of {scenario.Symbols.Describe(line.Until ?? unit)} for P{cpu}: it may see {(versions == 1 ? "only what memory holds" : $"versions 0 to {versions - 1}")}";
             run.Fetch(cpu, unit, line.Version);
         }
         return null;
@@ -135,7 +135,7 @@ internal sealed class PinnedSchedule(Scenario scenario, ScenarioRun run)
         return true;
     }
 
-    private unsafe string State(int cpu) => run.Machine.Cpus[cpu].State->Activity switch
+    private string State(int cpu) => Cpus.DirectStart.ActivityOf(run.Machine.Cpus[cpu]) switch
     {
         Cpus.Activity.Halted => $"halted at {scenario.Symbols.Describe(run.Rip(cpu))}",
         Cpus.Activity.Shutdown => "shut down by a triple fault",

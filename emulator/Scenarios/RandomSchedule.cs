@@ -4,13 +4,18 @@ using Emu.Interrupts;
 namespace Emu.Scenarios;
 
 /// <summary>
-/// Draws the order of events at random. Each run first draws how eager every agent of every CPU is, from 1 to 8: with all of them equal, a store would
-/// hardly ever wait in its buffer while another CPU gets through a whole protocol.
+/// Draws the order of events at random. Every agent of every CPU has an eagerness of its own, from 1 to 64, which now and then is drawn anew: were they
+/// equal, a store would hardly ever wait in its buffer while another CPU gets through a whole protocol, and were they fixed, no CPU would first be quick
+/// and then late.
 /// </summary>
 internal static class RandomSchedule
 {
     private const int Agents = 3;
     private const int MaximumUnits = 128;
+    private const int Magnitudes = 7;
+
+    /// <summary>Events between two changes of an eagerness, on average.</summary>
+    private const int EventsPerChange = 12;
 
     /// <returns>False when the limit of events was reached before the run was over.</returns>
     public static bool Play(Scenario scenario, ScenarioRun run, ulong seed)
@@ -18,14 +23,18 @@ internal static class RandomSchedule
         var random = new DeterministicRandom(seed);
         int[] eagerness = new int[scenario.CpuCount * Agents + 1];
         for (int i = 0; i < eagerness.Length; i++)
-            eagerness[i] = 1 << random.Next(4);
+            eagerness[i] = Draw(random);
         while (run.Count < scenario.Limit)
         {
+            if (random.OneIn(EventsPerChange))
+                eagerness[random.Next(eagerness.Length)] = Draw(random);
             if (!Step(scenario, run, random, eagerness))
                 return true;
         }
         return run.IsOver;
     }
+
+    private static int Draw(DeterministicRandom random) => 1 << random.Next(Magnitudes);
 
     /// <summary>One event. False when there is none.</summary>
     private static bool Step(Scenario scenario, ScenarioRun run, DeterministicRandom random, int[] eagerness)

@@ -55,6 +55,16 @@ internal static class ScenarioLayout
         return FirstPageTable + (alias ? (ulong)TableCount(ramSize) * Page.Size : 0) + page * 8;
     }
 
+    /// <summary>The page that a page-table entry at this address maps; null where no entry is.</summary>
+    public static ulong? MappedBy(ulong address, ulong ramSize)
+    {
+        ulong windowBytes = (ulong)TableCount(ramSize) * Page.Size;
+        if (address < FirstPageTable || address >= FirstPageTable + 2 * windowBytes)
+            return null;
+        ulong offset = address - FirstPageTable;
+        return offset < windowBytes ? offset / 8 << Page.Shift : AliasBase + ((offset - windowBytes) / 8 << Page.Shift);
+    }
+
     /// <summary>Page tables that each of the two windows needs.</summary>
     public static int TableCount(ulong ramSize) => (int)((ramSize + (2 << 20) - 1) / (2 << 20));
 

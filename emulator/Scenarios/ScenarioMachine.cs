@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Emu.Boot;
 using Emu.Cpus;
 using Emu.Interrupts;
@@ -11,18 +10,13 @@ namespace Emu.Scenarios;
 /// Builds the machine of a scenario: CPUs that are in 64-bit mode already, with a GDT, an IDT each, page tables, their code and variables, and their
 /// local APICs enabled. What a boot would do is done here by the host, so that the first step of a scenario is the first that matters.
 /// </summary>
-internal static unsafe class ScenarioMachine
+internal static class ScenarioMachine
 {
     private const ulong SmallestRam = 2UL << 20;
     private const ulong PresentWritable = 3;
     private const ulong PresentWritableUncached = 0x13;
     private const ulong LargePage = 0x80;
-    private const ushort CodeSelector = 0x08;
-    private const ushort DataSelector = 0x10;
     private const ushort FirstTaskSelector = 0x18;
-    private const ulong CodeDescriptor = 0x00AF_9B00_0000_FFFF;
-    private const ulong DataDescriptor = 0x00CF_9300_0000_FFFF;
-    private const int TaskStateBytes = 104;
     private const int Vectors = 256;
     private const ulong InterruptGate = 0x8E00;
     private const int SpuriousVectorRegister = 0xF0;
@@ -139,13 +133,13 @@ internal static unsafe class ScenarioMachine
 
     private static void WriteGdt(int cpus, PhysicalMemory memory)
     {
-        memory.Write(ScenarioLayout.Gdt + CodeSelector, 8, CodeDescriptor);
-        memory.Write(ScenarioLayout.Gdt + DataSelector, 8, DataDescriptor);
+        memory.Write(ScenarioLayout.Gdt + DirectStart.CodeSelector, 8, DirectStart.CodeDescriptor);
+        memory.Write(ScenarioLayout.Gdt + DirectStart.DataSelector, 8, DirectStart.DataDescriptor);
         for (int i = 0; i < cpus; i++)
         {
             // SDM, "TSS Descriptor in 64-bit mode": the type of a busy 32-bit TSS, since TR holds it.
             ulong @base = TaskState(i);
-            ulong low = (TaskStateBytes - 1) | (@base & 0xFF_FFFF) << 16 | (ulong)(SegmentAttributes.Present | SystemType.BusyTss32) << 40 | (@base >> 24 & 0xFF) << 56;
+            ulong low = DirectStart.TaskStateLimit | (@base & 0xFF_FFFF) << 16 | (ulong)(SegmentAttributes.Present | SystemType.BusyTss32) << 40 | (@base >> 24 & 0xFF) << 56;
             memory.Write(ScenarioLayout.Gdt + TaskSelector(i), 8, low);
             memory.Write(ScenarioLayout.Gdt + TaskSelector(i) + 8, 8, @base >> 32);
         }
@@ -161,7 +155,7 @@ internal static unsafe class ScenarioMachine
         {
             ulong handler = HandlerOf(scenario, cpu, vector);
             ulong gate = ScenarioLayout.Idts + (ulong)cpu * Page.Size + (ulong)vector * 16;
-            memory.Write(gate, 8, (handler & 0xFFFF) | (ulong)CodeSelector << 16 | InterruptGate << 32 | (handler >> 16 & 0xFFFF) << 48);
+            memory.Write(gate, 8, (handler & 0xFFFF) | (ulong)DirectStart.CodeSelector << 16 | InterruptGate << 32 | (handler >> 16 & 0xFFFF) << 48);
             memory.Write(gate + 8, 8, handler >> 32);
         }
     }
@@ -179,42 +173,27 @@ internal static unsafe class ScenarioMachine
     private static void Start(Scenario scenario, Machine machine, int index)
     {
         Cpu cpu = machine.Cpus[index];
-        CpuState* s = cpu.State;
-        s->Paging.Cr0 = ControlBits.Cr0Pe | ControlBits.Cr0Et | ControlBits.Cr0Ne | ControlBits.Cr0Wp | ControlBits.Cr0Pg;
-        s->Paging.Cr4 = PagingBits.Cr4Pae;
-        s->Paging.Cr3 = ScenarioLayout.PageTables;
-        s->Paging.Efer = ControlBits.EferSce | ControlBits.EferLme | ControlBits.EferLma | ControlBits.EferNxe;
-        s->Cs = Flat(CodeSelector, CodeDescriptor);
-        s->Ss = s->Ds = s->Es = s->Fs = s->Gs = Flat(DataSelector, DataDescriptor);
-        s->Tr = new SegmentRegister
+        DirectStart.InLongMode(cpu, new LongModeStart
         {
-            Selector = TaskSelector(index),
-            Base = TaskState(index),
-            Limit = TaskStateBytes - 1,
-            Attributes = SegmentAttributes.Present | SystemType.BusyTss32,
-            Usable = 1,
-        };
-        s->Gdtr = new TableRegister { Base = ScenarioLayout.Gdt, Limit = (uint)(TaskSelector(scenario.CpuCount) - 1) };
-        s->Idtr = new TableRegister { Base = ScenarioLayout.Idts + (ulong)index * Page.Size, Limit = Vectors * 16 - 1 };
-        for (int i = 0; i < 16; i++)
-            s->Registers[i] = 0;
-        Flags.Set(s, Rflags.Reserved1 | Rflags.If);
-        s->Activity = Activity.Active;
+            PageTables = ScenarioLayout.PageTables,
+            Gdt = ScenarioLayout.Gdt,
+            GdtLimit = (uint)(TaskSelector(scenario.CpuCount) - 1),
+            Idt = ScenarioLayout.Idts + (ulong)index * Page.Size,
+            TaskSelector = TaskSelector(index),
+            TaskState = TaskState(index),
+        });
         EnableApic((LocalApic)cpu.Apic, scenario.X2Apic);
 
         AssemblyColumn? column = scenario.Columns.FirstOrDefault(c => c.Cpu == index);
         ulong rest = column != null ? Assembly.RestOf(column) : ScenarioLayout.Rest;
-        s->Rip = column?.Start ?? rest;
+        CpuRegisters.Write(cpu, "rip", column?.Start ?? rest);
         // A RET without a CALL ends the CPU's part, so that a function of an image can be run as it is.
         ulong stack = ScenarioLayout.StackTop(index) - 8;
         machine.Memory.Write(stack, 8, rest);
-        s->Registers[4] = stack;
+        CpuRegisters.Write(cpu, "rsp", stack);
         foreach ((int owner, string register, ulong value) in scenario.Registers)
             if (owner == index)
                 CpuRegisters.Write(cpu, register, value);
-        CpuMode.Update(s);
-        CpuMode.FlushTlb(s, keepGlobal: false);
-        cpu.Serialise();
     }
 
     private static void EnableApic(LocalApic apic, bool x2Apic)
@@ -224,21 +203,7 @@ internal static unsafe class ScenarioMachine
             apic.WritePage(SpuriousVectorRegister, 4, ApicEnabledSpurious255);
             return;
         }
-        apic.TryWriteApicBase(apic.Cpu.State->ApicBase | ApicBase.X2Apic);
+        apic.TryWriteApicBase(ApicBase.DefaultAddress | ApicBase.Enable | ApicBase.X2Apic | (apic.Index.Value == 0 ? ApicBase.Bsp : 0));
         apic.TryWriteMsr(SpuriousVectorMsr, ApicEnabledSpurious255);
-    }
-
-    private static SegmentRegister Flat(ushort selector, ulong descriptor)
-    {
-        Span<byte> bytes = stackalloc byte[8];
-        BinaryPrimitives.WriteUInt64LittleEndian(bytes, descriptor);
-        return new SegmentRegister
-        {
-            Selector = selector,
-            Base = 0,
-            Limit = uint.MaxValue,
-            Attributes = (ushort)(bytes[5] | (bytes[6] & 0xF0) << 8),
-            Usable = 1,
-        };
     }
 }

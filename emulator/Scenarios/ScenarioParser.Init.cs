@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Emu.Cpus;
 
 namespace Emu.Scenarios;
 
@@ -228,7 +229,7 @@ internal sealed partial class ScenarioParser
         _scenario.Registers = [.. _registers.Select(r => (r.Cpu, r.Register, (ulong)Evaluate(r.Value)))];
         _scenario.Vectors = [.. _vectors.Select(v => (v.Cpu, v.Vector, Resolve(v.Label, v.Position)))];
         _scenario.CpuCount = Math.Max(1, _cpus);
-        _scenario.Symbols = new ScenarioSymbols(_columns, variables, _scenario.Image?.Symbols);
+        _scenario.Symbols = new ScenarioSymbols(_columns, variables, _scenario.Image);
     }
 
     private long Evaluate(AssemblyExpression expression) =>

@@ -59,7 +59,7 @@ internal sealed partial class ScenarioParser
             count = _text.Count("a number of units", 1, MaximumCount);
         else if (_text.LooksAt("all") && TakeWordInLine("all"))
             all = true;
-        else if (char.IsAsciiLetter(_text.Peek) && !LooksAtWord("version"))
+        else if ((char.IsAsciiLetter(_text.Peek) || _text.Peek is '.' or '_') && !LooksAtWord("version"))
             unit = (ulong)Evaluate(AssemblyExpression.Parse(_text, "a number of units, a label, or 'version'"));
         int version = 0;
         if (TakeWordInLine("version"))

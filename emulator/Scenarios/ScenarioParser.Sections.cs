@@ -1,3 +1,5 @@
+using Emu.Cpus;
+
 namespace Emu.Scenarios;
 
 /// <summary>What follows the program: the schedule, the locations to report, and the condition.</summary>

@@ -153,6 +153,10 @@ internal sealed partial class ScenarioParser
 
     private void Assemble()
     {
+        foreach (AssemblyColumn column in _columns)
+            foreach (LabelStatement label in column.Statements.OfType<LabelStatement>())
+                if (_variables.Any(v => v.Name == label.Name) || _aliases.ContainsKey(label.Name))
+                    throw _text.Error(label.Position, $"the label '{label.Name}' has the name of a variable");
         ulong ramSize = ScenarioMachine.RamSize(_scenario.Image);
         _assembly = Assembly.Build(_text, _columns, FindOuter, a => ScenarioLayout.PageTableEntry(a, ramSize));
     }

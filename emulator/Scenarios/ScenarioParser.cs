@@ -116,7 +116,7 @@ internal sealed partial class ScenarioParser
             case "set":
                 do
                     switches.Add(ParseSwitch());
-                while (_text.Take(","));
+                while (_text.TakeInLine(","));
                 break;
             case "model":
                 string model = Word("the name of a CPU model");
@@ -148,7 +148,7 @@ internal sealed partial class ScenarioParser
             case "watch":
                 do
                     ParseWatch();
-                while (_text.Take(","));
+                while (_text.TakeInLine(","));
                 break;
             case "expect":
                 string word = Word("Always, Sometimes or Never");
@@ -181,7 +181,7 @@ internal sealed partial class ScenarioParser
         int start = _text.Position;
         string symbol = AssemblyExpression.Symbol(_text, "a label or variable to watch");
         int length = 0;
-        if (_text.Take("["))
+        if (_text.TakeInLine("["))
         {
             length = _text.Count("a number of bytes", 1, 64);
             _text.Expect("]");

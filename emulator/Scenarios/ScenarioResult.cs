@@ -1,7 +1,9 @@
 namespace Emu.Scenarios;
 
 /// <summary>A store that has retired and is not yet in memory.</summary>
-public sealed record StoreView(string Where, string Bytes);
+/// <param name="Where">By label.</param>
+/// <param name="Value">Up to four bytes as they will lie in memory; of eight the number.</param>
+public sealed record StoreView(string Where, string Value);
 
 /// <summary>What a CPU holds after a step.</summary>
 /// <param name="Rip">Where it is, by label.</param>

@@ -9,12 +9,9 @@ namespace Emu.Scenarios;
 /// <summary>
 /// One run: the events of the agents one at a time, and what they lead to. With a <see cref="StepRecorder"/> every event becomes a step of the table.
 /// </summary>
-internal sealed unsafe class ScenarioRun : IOutcome
+internal sealed class ScenarioRun : IOutcome
 {
     private const byte Int3 = 0xCC;
-
-    /// <summary>No exception has this vector.</summary>
-    private const Vector NoFault = (Vector)0xFF;
 
     private readonly Scenario _scenario;
     private readonly Machine _machine;
@@ -48,6 +45,7 @@ internal sealed unsafe class ScenarioRun : IOutcome
                 _notes.Add("serialises");
             };
         }
+        WatchCode();
         _start = machine.TakeSnapshot();
     }
 
@@ -75,10 +73,10 @@ internal sealed unsafe class ScenarioRun : IOutcome
     /// <summary>True when the CPU would do something if it were its turn: it executes, or an event would wake it.</summary>
     public bool MayExecute(int cpu)
     {
-        CpuState* s = _machine.Cpus[cpu].State;
-        if (s->Activity is Activity.Shutdown || Problem != null)
+        Activity activity = DirectStart.ActivityOf(_machine.Cpus[cpu]);
+        if (activity == Activity.Shutdown || Problem != null)
             return false;
-        return s->Activity == Activity.Active || _machine.Cpus[cpu].Mailbox != Mail.None || InterruptWaits(cpu);
+        return activity == Activity.Active || _machine.Cpus[cpu].Mailbox != Mail.None || DirectStart.InterruptIsDue(_machine.Cpus[cpu]);
     }
 
     /// <summary>True when nothing can happen any more.</summary>
@@ -97,7 +95,7 @@ internal sealed unsafe class ScenarioRun : IOutcome
         }
     }
 
-    public ulong Rip(int cpu) => _machine.Cpus[cpu].State->Rip;
+    public ulong Rip(int cpu) => CpuRegisters.Read(_machine.Cpus[cpu], "rip");
 
     /// <summary>Fetches one unit; false when it cannot.</summary>
     public bool Fetch(int cpu, ulong unit, int version)
@@ -148,17 +146,17 @@ internal sealed unsafe class ScenarioRun : IOutcome
         if (!MayExecute(index))
             return false;
         Cpu cpu = _machine.Cpus[index];
-        CpuState* s = cpu.State;
-        s->Fault.Vector = NoFault;
-        if (InterruptWaits(index))
+        DirectStart.ForgetFault(cpu);
+        if (DirectStart.InterruptIsDue(cpu))
         {
             Events.Service(cpu);
             NoteFaults(index, breakpoint: false);
-            Done(index, "interrupt", () => $"takes an interrupt, to {_scenario.Symbols.Describe(s->Rip)}");
+            Done(index, "interrupt", () => $"takes an interrupt, to {_scenario.Symbols.Describe(Rip(index))}");
             return true;
         }
         StepRecorder.Code? code = _recorder?.CodeAt(index);
         bool breakpoint = FirstByte(index) == Int3;
+        ulong rip = Rip(index);
         bool ran = _scenario.Profile.IsCoherent ? _machine.Agents[index].Execute(out _) : _machine.Step(new CpuIndex(index));
         if (cpu.StopMessage != null)
             Problem = cpu.StopMessage;
@@ -166,7 +164,9 @@ internal sealed unsafe class ScenarioRun : IOutcome
         if (!ran && Problem == null)
             return false;
         NoteFaults(index, breakpoint);
-        Done(index, "execute", () => code!.Value.Text);
+        // Where no code can be fetched there is no instruction to name.
+        bool unfetched = DirectStart.FaultSince(cpu) == Vector.PageFault && CpuRegisters.Read(cpu, "cr2") == rip;
+        Done(index, "execute", () => unfetched ? "(no instruction)" : code!.Value.Text);
         return true;
     }
 
@@ -191,19 +191,22 @@ internal sealed unsafe class ScenarioRun : IOutcome
     }
 
     /// <summary>In HLT, but not in that of a default handler: there it has failed.</summary>
-    private bool IsAtRest(int cpu)
-    {
-        CpuState* s = _machine.Cpus[cpu].State;
-        return s->Activity == Activity.Halted && ScenarioMachine.DefaultHandlerAt(s->Rip - 1) == null;
-    }
+    private bool IsAtRest(int cpu) =>
+        DirectStart.ActivityOf(_machine.Cpus[cpu]) == Activity.Halted && ScenarioMachine.DefaultHandlerAt(Rip(cpu) - 1) == null;
 
-    private bool InterruptWaits(int index)
+    /// <summary>
+    /// Code counts as changed from the first step on, also where no CPU has fetched from its page yet: a CPU that runs into it later may have had it in
+    /// a cache all the time.
+    /// </summary>
+    private void WatchCode()
     {
-        Cpu cpu = _machine.Cpus[index];
-        CpuState* s = cpu.State;
-        if (s->Activity is Activity.Shutdown or Activity.WaitForSipi || s->InterruptShadow != 0)
-            return false;
-        return (cpu.Apic.HasInterrupt && (s->SystemFlags & Rflags.If) != 0) || ((cpu.Mailbox & Mail.Nmi) != 0 && s->NmiBlocked == 0);
+        foreach (AssemblyColumn column in _scenario.Columns)
+            for (ulong page = column.Start; page < column.Start + (ulong)column.Bytes.Length; page += Page.Size)
+                _machine.Agents[0].Versions(page);
+        if (_scenario.Image != null)
+            foreach (Boot.ImageSegment segment in _scenario.Image.Segments)
+                for (ulong page = segment.Address; page < segment.Address + (ulong)segment.Data.Length; page += Page.Size)
+                    _machine.Agents[0].Versions(page);
     }
 
     /// <summary>First byte of the next instruction as this CPU has fetched it, or would fetch it now.</summary>
@@ -213,7 +216,7 @@ internal sealed unsafe class ScenarioRun : IOutcome
         // Follows a jump that the queue has not followed yet.
         agent.FetchCandidates(stackalloc ulong[1]);
         if (agent.Queue.Ready != 0 && _scenario.Profile.Depth != 0)
-            return *agent.Queue.Bytes;
+            return agent.Queue.Contents().First().Value;
         Span<byte> one = stackalloc byte[1];
         _machine.Memory.TryRead(ScenarioLayout.Physical(Rip(index)), one);
         return one[0];
@@ -221,25 +224,26 @@ internal sealed unsafe class ScenarioRun : IOutcome
 
     private void NoteFaults(int index, bool breakpoint)
     {
-        CpuState* s = _machine.Cpus[index].State;
-        if (s->Fault.Vector != NoFault)
-            Raised(index, (int)s->Fault.Vector);
-        if (breakpoint && s->Rip == ScenarioMachine.HandlerOf(_scenario, index, (int)Vector.Breakpoint))
+        Cpu cpu = _machine.Cpus[index];
+        Vector? fault = DirectStart.FaultSince(cpu);
+        if (fault is { } raised)
+            Raised(index, (int)raised);
+        if (breakpoint && Rip(index) == ScenarioMachine.HandlerOf(_scenario, index, (int)Vector.Breakpoint))
         {
             _happened.Add(new ScenarioEvent(ScenarioEventKind.Breakpoint, index, null));
             Raised(index, (int)Vector.Breakpoint);
         }
         // A fault while delivering another is seen by where it ended.
-        if (s->Fault.Vector != NoFault && ScenarioMachine.DefaultHandlerAt(s->Rip) is { } vector && vector != (int)s->Fault.Vector)
+        if (fault != null && ScenarioMachine.DefaultHandlerAt(Rip(index)) is { } vector && vector != (int)fault)
             Raised(index, vector);
-        if (s->Activity == Activity.Shutdown)
+        if (DirectStart.ActivityOf(cpu) == Activity.Shutdown)
             _notes.Add("triple fault: shuts down");
     }
 
     private void Raised(int index, int vector)
     {
         _happened.Add(new ScenarioEvent(ScenarioEventKind.Fault, index, vector));
-        _notes.Add($"{ExceptionNames.Of(vector)}{(vector == (int)Vector.PageFault ? $" at {_scenario.Symbols.Describe(_machine.Cpus[index].State->Paging.Cr2)}" : "")}");
+        _notes.Add($"{ExceptionNames.Of(vector)}{(vector == (int)Vector.PageFault ? $" at {_scenario.Symbols.Describe(CpuRegisters.Read(_machine.Cpus[index], "cr2"))}" : "")}");
     }
 
     private void Stale(StaleExecution stale)

@@ -1,4 +1,5 @@
 using Emu.Boot;
+using Emu.Memory;
 
 namespace Emu.Scenarios;
 
@@ -6,11 +7,14 @@ namespace Emu.Scenarios;
 internal sealed class ScenarioSymbols
 {
     private readonly List<(ulong Address, ulong End, string Name)> _own = [];
+    private readonly List<(ulong Top, string Name)> _stacks = [];
     private readonly SymbolTable? _image;
+    private readonly ulong _ramSize;
 
-    public ScenarioSymbols(IReadOnlyList<AssemblyColumn> columns, IReadOnlyList<ScenarioVariable> variables, SymbolTable? image)
+    public ScenarioSymbols(IReadOnlyList<AssemblyColumn> columns, IReadOnlyList<ScenarioVariable> variables, BootImage? image)
     {
-        _image = image;
+        _image = image?.Symbols;
+        _ramSize = ScenarioMachine.RamSize(image);
         foreach (AssemblyColumn column in columns)
         {
             ulong end = column.Start + (ulong)column.Bytes.Length;
@@ -25,6 +29,8 @@ internal sealed class ScenarioSymbols
         }
         foreach (ScenarioVariable v in variables)
             _own.Add((v.Address, v.Address + (ulong)v.Bytes.Length, v.Name));
+        for (int cpu = 0; cpu < ScenarioLayout.MaximumCpus; cpu++)
+            _stacks.Add((ScenarioLayout.StackTop(cpu), $"stack{cpu}"));
         _own.Add((ScenarioLayout.ApicAlias, ScenarioLayout.ApicAlias + 0x1000, "apic"));
     }
 
@@ -35,9 +41,16 @@ internal sealed class ScenarioSymbols
         string alias = at != address ? "alias of " : "";
         foreach ((ulong start, ulong end, string name) in _own)
             if (at >= start && at < end)
-                return $"{alias}{name}{(at == start ? "" : $"+{at - start}")}";
-        return _image != null && _image.TryFind(at, out Symbol symbol, out ulong offset) ? $"{alias}{symbol.Name}{(offset == 0 ? "" : $"+0x{offset:x}")}" : null;
+                return $"{alias}{name}{Offset(at - start)}";
+        foreach ((ulong top, string name) in _stacks)
+            if (at < top && at >= top - Page.Size)
+                return $"{alias}{name}-{top - at}";
+        if (ScenarioLayout.MappedBy(at, _ramSize) is { } mapped)
+            return $"{alias}PTE({Describe(mapped)})";
+        return _image != null && _image.TryFind(at, out Symbol symbol, out ulong offset) ? $"{alias}{symbol.Name}{Offset(offset)}" : null;
     }
+
+    private static string Offset(ulong offset) => offset == 0 ? "" : offset < 10 ? $"+{offset}" : $"+0x{offset:x}";
 
     /// <summary>A name, or the number.</summary>
     public string Describe(ulong address) => TryDescribe(address) ?? $"0x{address:x}";

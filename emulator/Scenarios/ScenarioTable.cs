@@ -4,6 +4,7 @@ namespace Emu.Scenarios;
 public static class ScenarioTable
 {
     private const int WidestText = 44;
+    private const int WidestStores = 30;
 
     /// <summary>Table and summary.</summary>
     public static void Write(ScenarioResult result, TextWriter output)
@@ -25,6 +26,7 @@ public static class ScenarioTable
         var rows = new List<string[]> { Heading(result) };
         foreach (ScenarioStep step in result.Steps)
             rows.AddRange(Rows(result, step));
+        rows = WithoutEmptyColumns(rows);
         int[] widths = [.. Enumerable.Range(0, rows[0].Length).Select(c => rows.Max(r => r[c].Length))];
         for (int r = 0; r < rows.Count; r++)
         {
@@ -78,7 +80,7 @@ public static class ScenarioTable
             CpuView cpu = step.Cpus[i];
             int at = 1 + result.Watches.Count + 3 * i;
             row[at] = step.Cpu < 0 ? $"at {cpu.Rip}" : "";
-            row[at + 1] = string.Join(", ", cpu.Stores.Select(s => $"{s.Where}={s.Bytes}"));
+            row[at + 1] = Stores(cpu.Stores);
             row[at + 2] = cpu.Queue;
         }
         if (step.Cpu >= 0 && lines.Length != 0)
@@ -90,6 +92,24 @@ public static class ScenarioTable
             below[textColumn] = lines[i];
             yield return below;
         }
+    }
+
+    /// <summary>Oldest first; many in a row are the frame that an interrupt pushed, of which the number says enough.</summary>
+    private static string Stores(IReadOnlyList<StoreView> stores)
+    {
+        string all = string.Join(", ", stores.Select(s => $"{s.Where}={s.Value}"));
+        if (all.Length <= WidestStores || stores.Count == 1)
+            return all;
+        string first = $"{stores[0].Where}={stores[0].Value}";
+        string more = $"+{stores.Count - 1} more";
+        return stores.Count > 1 && first.Length + more.Length < WidestStores ? $"{first}, {more}" : $"{stores.Count} stores";
+    }
+
+    /// <summary>A CPU that never had a store waiting, or never fetched ahead, needs no column for it.</summary>
+    private static List<string[]> WithoutEmptyColumns(List<string[]> rows)
+    {
+        int[] kept = [.. Enumerable.Range(0, rows[0].Length).Where(c => c == 0 || rows.Skip(1).Any(r => r[c].Length != 0))];
+        return [.. rows.Select(r => kept.Select(c => r[c]).ToArray())];
     }
 
     private static IEnumerable<string> Wrap(string text, int width, string indent = "")

@@ -84,6 +84,16 @@ internal sealed class SourceText
         return true;
     }
 
+    /// <summary>As <see cref="Take"/>, but not beyond the end of the line.</summary>
+    public bool TakeInLine(string what)
+    {
+        SkipBlanksInLine();
+        if (!LooksAt(what))
+            return false;
+        Position += what.Length;
+        return true;
+    }
+
     /// <summary>Takes this word, after blanks, if no letter or digit follows.</summary>
     public bool TakeWord(string word)
     {

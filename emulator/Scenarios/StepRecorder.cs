@@ -7,7 +7,7 @@ using Iced.Intel;
 namespace Emu.Scenarios;
 
 /// <summary>Turns the events of a run into the steps of a table: addresses become labels, bytes become instructions.</summary>
-internal sealed unsafe class StepRecorder
+internal sealed class StepRecorder
 {
     private const int QueueBytesShown = 8;
 
@@ -23,13 +23,14 @@ internal sealed unsafe class StepRecorder
     {
         _scenario = scenario;
         _machine = machine;
-        _registers = new ulong[scenario.CpuCount, CpuRegisters.General.Length];
+        _registers = new ulong[scenario.CpuCount, CpuRegisters.General.Count];
         _formatter = new GasFormatter(new LabelResolver(scenario.Symbols));
         _formatter.Options.FirstOperandCharIndex = 0;
         _formatter.Options.HexPrefix = "0x";
         _formatter.Options.UppercaseHex = false;
         _formatter.Options.SpaceAfterOperandSeparator = false;
         _formatter.Options.ShowSymbolAddress = false;
+        _formatter.Options.BranchLeadingZeros = false;
         _formatter.Options.GasShowMnemonicSizeSuffix = true;
     }
 
@@ -47,6 +48,9 @@ internal sealed unsafe class StepRecorder
 
     public void Add(int cpu, string kind, string text, IReadOnlyList<string> notes)
     {
+        // The queue follows a jump at the CPU's next event; shown is what that event will find.
+        if (cpu >= 0)
+            _machine.Agents[cpu].FetchCandidates(stackalloc ulong[1]);
         string[] memory = [.. _scenario.Watches.Select(w => Hex(Memory(w.Address, w.Length)))];
         CpuView[] views = [.. Enumerable.Range(0, _scenario.CpuCount).Select(View)];
         Steps.Add(new ScenarioStep(Steps.Count, cpu, kind, text, [.. notes], memory, views));
@@ -59,7 +63,7 @@ internal sealed unsafe class StepRecorder
         agent.FetchCandidates(stackalloc ulong[1]);
         ulong rip = agent.LinearRip;
         int ready = _scenario.Profile.Depth == 0 ? 0 : Math.Min(agent.Queue.Ready, 15);
-        byte[] bytes = [.. new ReadOnlySpan<byte>(agent.Queue.Bytes, ready), .. Memory(rip + (ulong)ready, 15 - ready)];
+        byte[] bytes = [.. agent.Queue.Contents().Take(ready).Select(c => c.Value), .. Memory(rip + (ulong)ready, 15 - ready)];
         Decoder decoder = Decoder.Create(64, bytes, rip, DecoderOptions.None);
         decoder.Decode(out Instruction instruction);
         if (instruction.IsInvalid)
@@ -83,24 +87,26 @@ internal sealed unsafe class StepRecorder
     public string DescribeStore(PendingStore store)
     {
         StoreView view = View(store);
-        return $"{view.Where} := {view.Bytes}";
+        return $"{view.Where} := {view.Value}";
     }
 
     private StoreView View(PendingStore store) =>
-        new(_scenario.Symbols.Describe(store.Linear), Hex(Enumerable.Range(0, store.Size).Select(i => (byte)(store.Value >> (8 * i)))));
+        new(_scenario.Symbols.Describe(store.Linear),
+            store.Size == 8 ? $"0x{store.Value:x}" : Hex(Enumerable.Range(0, store.Size).Select(i => (byte)(store.Value >> (8 * i)))));
 
     private CpuView View(int index)
     {
         Cpu cpu = _machine.Cpus[index];
         StoreView[] stores = [.. Enumerable.Range(0, cpu.StoreBuffer.Count).Select(i => View(cpu.StoreBuffer[i]))];
-        string state = cpu.State->Activity switch
+        ulong rip = CpuRegisters.Read(cpu, "rip");
+        string state = DirectStart.ActivityOf(cpu) switch
         {
             Activity.Active => "running",
             Activity.Halted => "halted",
             Activity.Shutdown => "shut down",
             _ => "waiting",
         };
-        return new CpuView(_scenario.Symbols.TryDescribe(cpu.State->Rip) ?? Elsewhere(cpu.State->Rip), Queue(_machine.Agents[index]), stores, Changes(index), state);
+        return new CpuView(_scenario.Symbols.TryDescribe(rip) ?? Elsewhere(rip), Queue(_machine.Agents[index]), stores, Changes(index), state);
     }
 
     private static string Elsewhere(ulong rip) =>
@@ -110,9 +116,9 @@ internal sealed unsafe class StepRecorder
     private Dictionary<string, string> Changes(int cpu)
     {
         var changed = new Dictionary<string, string>();
-        for (int i = 0; i < CpuRegisters.General.Length; i++)
+        for (int i = 0; i < CpuRegisters.General.Count; i++)
         {
-            ulong value = _machine.Cpus[cpu].State->Registers[i];
+            ulong value = CpuRegisters.Read(_machine.Cpus[cpu], CpuRegisters.General[i]);
             if (value != _registers[cpu, i])
                 changed[CpuRegisters.General[i]] = $"0x{value:x}";
             _registers[cpu, i] = value;
