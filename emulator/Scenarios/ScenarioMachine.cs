@@ -13,8 +13,11 @@ namespace Emu.Scenarios;
 internal static class ScenarioMachine
 {
     private const ulong SmallestRam = 2UL << 20;
-    private const ulong PresentWritable = 3;
-    private const ulong PresentWritableUncached = 0x13;
+
+    // Accessed and dirty already: a walk that has to set them is a locked access, which would drain the store buffer where nobody expects it.
+    private const ulong Table = 0x23;
+    private const ulong Leaf = 0x63;
+    private const ulong Uncached = 0x10;
     private const ulong LargePage = 0x80;
     private const ushort FirstTaskSelector = 0x18;
     private const int Vectors = 256;
@@ -89,27 +92,27 @@ internal static class ScenarioMachine
         const ulong low = pdpt + Page.Size;
         const ulong alias = low + Page.Size;
         const ulong high = alias + Page.Size;
-        memory.Write(pml4, 8, pdpt | PresentWritable);
-        memory.Write(pdpt + 0 * 8, 8, low | PresentWritable);
-        memory.Write(pdpt + 1 * 8, 8, alias | PresentWritable);
-        memory.Write(pdpt + 3 * 8, 8, high | PresentWritable);
+        memory.Write(pml4, 8, pdpt | Table);
+        memory.Write(pdpt + 0 * 8, 8, low | Table);
+        memory.Write(pdpt + 1 * 8, 8, alias | Table);
+        memory.Write(pdpt + 3 * 8, 8, high | Table);
         int tables = ScenarioLayout.TableCount(ram);
         for (int i = 0; i < tables; i++)
         {
             ulong offset = (ulong)i * (Page.Size * 512UL);
-            memory.Write(low + (ulong)i * 8, 8, (ScenarioLayout.PageTableEntry(offset, ram) & Page.Mask) | PresentWritable);
-            memory.Write(alias + (ulong)i * 8, 8, (ScenarioLayout.PageTableEntry(ScenarioLayout.AliasBase + offset, ram) & Page.Mask) | PresentWritable);
+            memory.Write(low + (ulong)i * 8, 8, (ScenarioLayout.PageTableEntry(offset, ram) & Page.Mask) | Table);
+            memory.Write(alias + (ulong)i * 8, 8, (ScenarioLayout.PageTableEntry(ScenarioLayout.AliasBase + offset, ram) & Page.Mask) | Table);
         }
         // The local APIC, by 2 MiB pages: where it is, and at the end of the alias window.
-        const ulong apic = ScenarioLayout.ApicPage | PresentWritableUncached | LargePage;
+        const ulong apic = ScenarioLayout.ApicPage | Leaf | Uncached | LargePage;
         memory.Write(alias + 511 * 8, 8, apic);
         memory.Write(high + ((ScenarioLayout.ApicPage >> 21) & 511) * 8, 8, apic);
         foreach ((ulong start, ulong length) in PiecesInUse(scenario))
         {
             for (ulong page = start & Page.Mask; page < start + length; page += Page.Size)
             {
-                memory.Write(ScenarioLayout.PageTableEntry(page, ram), 8, page | PresentWritable);
-                memory.Write(ScenarioLayout.PageTableEntry(ScenarioLayout.AliasBase + page, ram), 8, page | PresentWritable);
+                memory.Write(ScenarioLayout.PageTableEntry(page, ram), 8, page | Leaf);
+                memory.Write(ScenarioLayout.PageTableEntry(ScenarioLayout.AliasBase + page, ram), 8, page | Leaf);
             }
         }
     }

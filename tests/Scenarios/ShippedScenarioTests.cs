@@ -15,13 +15,13 @@ public sealed partial class ShippedScenarioTests
     private static readonly string[] Correct =
     [
         "guest-site-int3-ipi", "handler-tail-cpuid", "init-text-checked", "mail-breakpoint-hit", "mail-breakpoint-ipi", "nop5-line",
-        "stop-machine", "stop-machine-thread-sync", "up", "x2apic-fence",
+        "stop-machine", "stop-machine-thread-sync", "up", "x2apic-fence", "xapic-no-fence",
     ];
 
     /// <summary>Files whose protocol is broken, so that random orders find the harm as well.</summary>
     private static readonly string[] BrokenAndFoundBySampling =
     [
-        "guest-site-direct", "handler-tail-mfence", "init-text-unmapped", "mail-breakpoint-hit-returns", "mail-breakpoint-no-ipi", "mail-buggy",
+        "guest-site-direct", "handler-tail-early-ack", "handler-tail-mfence", "init-text-unmapped", "mail-breakpoint-hit-returns", "mail-breakpoint-no-ipi", "mail-buggy",
         "stop-machine-thread", "up-alias",
     ];
 
