@@ -132,12 +132,21 @@ public sealed unsafe class Cpu : IDisposable
         return false;
     }
 
-    /// <summary>Posts an event and makes the CPU look.</summary>
+    /// <summary>
+    /// Posts an event and makes the CPU look. A SIPI counts only for a CPU that waits for one, or is about to: at any other time it is lost
+    /// (SDM, "MP Initialization Protocol Algorithm").
+    /// </summary>
     public void Post(Mail mail, byte sipiVector = 0)
     {
-        Mailbox |= mail;
+        if ((mail & Mail.Init) != 0)
+            Mailbox &= ~Mail.Sipi;
         if ((mail & Mail.Sipi) != 0)
+        {
+            if (State->Activity != Activity.WaitForSipi && (Mailbox & Mail.Init) == 0)
+                return;
             SipiVector = sipiVector;
+        }
+        Mailbox |= mail;
         RequestExit();
     }
 

@@ -62,6 +62,8 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         _stepper = new Stepper(decoder);
         _interpreter = new Interpreter(_cache, new BlockBuilder(Memory, _cache, decoder), _stepper);
 
+        _eagerness = new ulong[options.CpuCount];
+        Array.Fill(_eagerness, 4UL);
         _cpus = new Cpu[options.CpuCount];
         _agents = new ModelledCpu[options.CpuCount];
         for (int i = 0; i < _cpus.Length; i++)

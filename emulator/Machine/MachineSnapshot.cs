@@ -16,6 +16,7 @@ public sealed class MachineSnapshot
         CpuPart[] Cpus,
         byte[] Devices,
         object History,
+        ulong[] Eagerness,
         (ulong Now, ulong Instructions, ulong Random, int Turn, int ListPosition, ulong Hash) Clock,
         RunResult? Stop);
 
@@ -42,6 +43,7 @@ public sealed unsafe partial class Machine
             [.. _agents.Select(SaveCpu)],
             stream.ToArray(),
             _history.Save(),
+            [.. _eagerness],
             (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash),
             _stop));
     }
@@ -54,6 +56,7 @@ public sealed unsafe partial class Machine
             throw new ArgumentException("the snapshot is of a machine with other CPUs or other memory", nameof(snapshot));
         _ram.Restore(parts.Ram);
         _history.Restore(parts.History);
+        parts.Eagerness.CopyTo(_eagerness, 0);
         for (int i = 0; i < _cpus.Length; i++)
             RestoreCpu(_agents[i], parts.Cpus[i]);
         ForbidDirectWrites();

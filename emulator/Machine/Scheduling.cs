@@ -9,6 +9,11 @@ public sealed unsafe partial class Machine
     /// <summary>Instructions of a slice where no other CPU waits for its turn: long, but short enough to sample where time is spent.</summary>
     private const int SoloQuantum = 20_000;
 
+    /// <summary>Slices for which a CPU drains its stores as eagerly as before, on average.</summary>
+    private const int SlicesPerMood = 64;
+
+    private readonly ulong[] _eagerness;
+
     /// <summary>Runs one CPU for a slice. False when no CPU could execute.</summary>
     private bool RunSlice(ulong limit)
     {
@@ -39,7 +44,9 @@ public sealed unsafe partial class Machine
 
     private bool RunRandomSlice(ulong limit)
     {
-        // A message is delivered soon, but not always before its sender or target goes on.
+        // A message is delivered soon, but not always before its sender or target goes on. Where they pile up, they are all overdue.
+        while (Fabric.Pending.Count > _cpus.Length)
+            Fabric.Deliver(Fabric.Pending[0]);
         if (Fabric.Pending.Count != 0 && _random.OneIn(2))
             Fabric.Deliver(Fabric.Pending[_random.Next(Fabric.Pending.Count)]);
         int first = _random.Next(_cpus.Length);
@@ -68,23 +75,28 @@ public sealed unsafe partial class Machine
         return true;
     }
 
-    /// <summary>True for a CPU that executes or that an event will wake. NMI and INIT count even when they are not deliverable yet.</summary>
+    /// <summary>True for a CPU that executes or that an event will wake now.</summary>
     private static bool MayExecute(Cpu cpu)
     {
         CpuState* s = cpu.State;
-        if (s->Activity == Activity.Active || cpu.Mailbox != Mail.None)
-            return s->Activity != Activity.Shutdown;
+        if (s->Activity == Activity.Active || (cpu.Mailbox & Mail.Init) != 0)
+            return true;
+        if (s->Activity == Activity.WaitForSipi)
+            return (cpu.Mailbox & Mail.Sipi) != 0;
         if (s->Activity == Activity.Waiting && MonitoredLine.Triggered(s))
+            return true;
+        if ((cpu.Mailbox & Mail.Nmi) != 0 && s->NmiBlocked == 0 && s->Activity is Activity.Halted or Activity.Waiting)
             return true;
         return s->Activity is Activity.Halted or Activity.Waiting && (s->SystemFlags & Rflags.If) != 0 && cpu.Apic.HasInterrupt;
     }
 
-    private static long RunRandomly(ModelledCpu agent, long budget, DeterministicRandom random)
+    private long RunRandomly(ModelledCpu agent, long budget, DeterministicRandom random)
     {
         Span<ulong> units = stackalloc ulong[64];
         CpuState* s = agent.Cpu.State;
         s->YieldRequested = 0;
         long done = 0;
+        ulong eagerness = DrainEagerness(agent.Cpu.Index.Value, random);
         while (s->Budget > 0 && s->YieldRequested == 0)
         {
             ulong bits = random.Next();
@@ -102,13 +114,24 @@ public sealed unsafe partial class Machine
                 break;
             if (retired)
                 done++;
-            if ((bits & 0x70) < 0x30)
+            if ((bits >> 4 & 7) < eagerness)
                 agent.Drain();
         }
         s->Budget = 0;
         if (s->Activity != Activity.Active)
             agent.Cpu.StoreBuffer.DrainAll();
         return done;
+    }
+
+    /// <summary>
+    /// How eagerly the stores of a CPU drain, in eighths an instruction. It changes seldom, and is sometimes nothing at all: what hides behind a
+    /// lazy buffer shows only when the buffer stays lazy from one store to the next.
+    /// </summary>
+    private ulong DrainEagerness(int cpu, DeterministicRandom random)
+    {
+        if (random.OneIn(SlicesPerMood))
+            _eagerness[cpu] = random.Next(4) switch { 0 => 0, 1 => 1, 2 => 4, _ => 8 };
+        return _eagerness[cpu];
     }
 
     private void RunListed(ScheduleEvent e, ulong limit)
