@@ -116,13 +116,15 @@ public static unsafe class StackFrames
             // Slot 0 is the old frame pointer; of a nested frame then come the outer ones' and the new one.
             ulong* values = stackalloc ulong[32];
             ulong* linear = stackalloc ulong[32];
-            ulong frame = (sp - (ulong)size) & mask;
+            ulong* outers = stackalloc ulong[32];
+            // FrameTemp is all of ESP, also where the stack pointer in force is SP.
+            ulong frame = (s->Registers[Sp] & ~mask) | ((sp - (ulong)size) & mask);
             values[0] = s->Registers[Bp];
             for (int i = 1; i < level; i++)
             {
                 ulong outer = (s->Registers[Bp] - (ulong)(size * i)) & mask;
-                if (!Segmentation.TryLinear(s, SegmentIndex.Ss, outer, size, AccessKind.Read, out ulong at)
-                    || !Access.Load(s, at, size, AccessKind.Stack, out values[i]))
+                if (!Segmentation.TryLinear(s, SegmentIndex.Ss, outer, size, AccessKind.Read, out outers[i])
+                    || !Access.Load(s, outers[i], size, AccessKind.Stack, out _))
                     return Full.Failed(s, op);
             }
             if (level > 0)
@@ -134,8 +136,13 @@ public static unsafe class StackFrames
             // "causes a page fault whenever a write using the final value of the stack pointer would do so" (SDM, ENTER).
             if (!ProbeSlot(s, final, size, out _))
                 return Full.Failed(s, op);
+            // Nothing can fault any more. One by one, for the new frame may overlap the outer ones.
             for (int i = 0; i <= level; i++)
+            {
+                if (i > 0 && i < level)
+                    _ = Access.Load(s, outers[i], size, AccessKind.Stack, out values[i]);
                 _ = Access.Store(s, linear[i], size, AccessKind.Stack, Width.Truncate<W>(values[i]));
+            }
             Stack.SetPointer(s, final);
             Width.Write<W>(s, 8 * Bp, frame);
             return Full.Next(s, op);
