@@ -214,7 +214,7 @@ public static unsafe class TableInstructions
         public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             // #UD in real mode comes before anything about the operand.
-            if (!SegmentQueries.Arpl(s, 0, 0, out _, out _))
+            if (!SystemTables.CheckProtected(s))
                 return Chain.Fault(s, op);
             if (!Full.LoadForUpdate<W>(s, op, out ulong v, out nuint place))
                 return Full.Failed(s, op);
