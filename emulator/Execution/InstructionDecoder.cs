@@ -36,7 +36,26 @@ public sealed unsafe class InstructionDecoder
         Decoder decoder = _decoders[modeKey & ModeKey.CodeSizeMask];
         decoder.IP = rip;
         decoder.Decode(out instruction);
+        if (instruction.Code == Code.Pause && instruction.Length > 2)
+            CorrectPause(bytes, ref instruction);
         return decoder.LastError != DecoderError.NoMoreBytes || length >= MaximumLength;
+    }
+
+    /// <summary>With REX.B, opcode 90 is XCHG r8, rAX, and so it is behind F3 (seen on a CPU); Iced 1.22 takes it for PAUSE.</summary>
+    private static void CorrectPause(byte* bytes, ref Instruction pause)
+    {
+        int length = pause.Length;
+        byte rex = bytes[length - 2];
+        if ((rex & 0xF1) != 0x41 || pause.CodeSize != CodeSize.Code64)
+            return;
+        bool narrow = new ReadOnlySpan<byte>(bytes, length - 2).Contains((byte)0x66);
+        Instruction exchange = (rex & 8) != 0 ? Instruction.Create(Code.Xchg_r64_RAX, Register.R8, Register.RAX)
+            : narrow ? Instruction.Create(Code.Xchg_r16_AX, Register.R8W, Register.AX)
+            : Instruction.Create(Code.Xchg_r32_EAX, Register.R8D, Register.EAX);
+        exchange.CodeSize = pause.CodeSize;
+        exchange.Length = length;
+        exchange.NextIP = pause.NextIP;
+        pause = exchange;
     }
 
     /// <summary>Fills in an operation for a decoded instruction and says how control goes on.</summary>
