@@ -1,0 +1,233 @@
+using System.Runtime.InteropServices;
+using Emu.Memory;
+
+namespace Emu.Differ.Cases;
+
+/// <summary>A range of physical addresses that cases read and write, and that is compared.</summary>
+public readonly record struct MemoryWindow(ulong Start, int Length);
+
+/// <summary>
+/// The memory in which cases of one mode run, the same in the oracle and in Emu: code, data, page tables, a GDT. The data pages are so laid out
+/// that an operand may cross from one into another which does not follow it physically, into one that is read-only, or into none.
+/// The background of the data is a fixed pattern.
+/// </summary>
+public sealed unsafe class Arena
+{
+    /// <summary>Where the data pages of protected modes begin: not mapped, two writable ones, a read-only one, not mapped.</summary>
+    public const ulong DataBase = 0x0200_0000;
+
+    /// <summary>In 64-bit mode the same pages once more.</summary>
+    public const ulong HighDataBase = 0xFFFF_8800_0200_0000;
+
+    /// <summary>In 64-bit mode: the last page before the addresses that are not canonical, and the first behind them.</summary>
+    public const ulong LastLowPage = 0x0000_7FFF_FFFF_F000, FirstHighPage = 0xFFFF_8000_0000_0000;
+
+    public const ulong FsBase = 0x1230, GsBase = 0x0001_0008;
+
+    /// <summary>Real-address mode: the segments lie close together, so that what may change is one range of 68 KiB.</summary>
+    public const ushort RealDs = 0x2000, RealEs = 0x2010, RealSs = 0x2020, RealFs = 0x2030, RealGs = 0x2038;
+
+    // Selectors of the GDT.
+    public const ushort CodeSelector = 0x08, DataSelector = 0x10, FsSelector = 0x18, GsSelector = 0x20;
+    public const int GdtLimit = 5 * 8 - 1;
+
+    /// <summary>No case uses the IDT; SIDT shows it.</summary>
+    public const ulong IdtBase = 0x1800;
+    public const int IdtLimit = 0x3FF;
+
+    private const ulong GdtAddress = 0x1000, TablesAddress = 0x1_0000;
+    private const ulong FirstDataPage = 0x40_0000, SecondDataPage = 0x40_3000, ReadOnlyPage = 0x40_5000;
+    private const ulong Present = 0x21, Writable = 0x62; // with A; with D
+
+    private static readonly Arena?[] s_arenas = new Arena?[3];
+
+    private readonly Dictionary<ulong, ulong> _pages = [];
+    private ulong _nextTable = TablesAddress;
+
+    private Arena(CodeMode mode)
+    {
+        Mode = mode;
+        RamSize = mode == CodeMode.Real16 ? 0x20_0000UL : 0x80_0000UL;
+        Image = (byte*)NativeMemory.AlignedAlloc((nuint)RamSize, Page.Size);
+        NativeMemory.Clear(Image, (nuint)RamSize);
+        if (mode == CodeMode.Real16)
+            (CodeStart, CodeEnd, Windows) = (0x6_0000, 0xA_0000, [new MemoryWindow(0x2_0000, 0x1_1000)]);
+        else
+        {
+            (CodeStart, CodeEnd) = (0x10_0000, 0x30_0000);
+            Windows = [new MemoryWindow(GdtAddress, Page.Size), new MemoryWindow(FirstDataPage, Page.Size), new MemoryWindow(SecondDataPage, Page.Size), new MemoryWindow(ReadOnlyPage, Page.Size)];
+            BuildGdt();
+            Cr3 = NewTable();
+            MapAll();
+        }
+        foreach (MemoryWindow w in Windows.Where(w => w.Start != GdtAddress))
+            for (ulong a = w.Start; a < w.Start + (ulong)w.Length; a++)
+                Image[a] = (byte)(a * 0x9E37_79B1 >> 13 ^ a >> 4);
+    }
+
+    public CodeMode Mode { get; }
+    public ulong RamSize { get; }
+
+    /// <summary>RAM as it is before any case.</summary>
+    public byte* Image { get; }
+
+    /// <summary>Linear, and physical, addresses of code.</summary>
+    public ulong CodeStart { get; }
+    public ulong CodeEnd { get; }
+
+    public MemoryWindow[] Windows { get; }
+
+    public ulong Cr3 { get; }
+    public ulong Gdt => GdtAddress;
+
+    public ushort DefaultCs => Mode == CodeMode.Real16 ? (ushort)(CodeStart >> 4) : (ushort)0;
+    public ulong DefaultRip => Mode == CodeMode.Real16 ? 0x100UL : CodeStart;
+
+    public static Arena For(CodeMode mode) => s_arenas[mode.Bits() / 32] ??= new Arena(mode);
+
+    public bool HoldsCode(ulong linear, int length) => linear >= CodeStart && linear + (ulong)length + 16 <= CodeEnd;
+
+    /// <summary>True when these linear addresses are data that a case may set.</summary>
+    public bool Holds(ulong linear, int length)
+    {
+        for (int i = 0; i < length; i++)
+            if (Physical(linear + (ulong)i) == ulong.MaxValue)
+                return false;
+        return true;
+    }
+
+    /// <summary>Physical address of data at a linear address, or ulong.MaxValue.</summary>
+    public ulong Physical(ulong linear)
+    {
+        if (Mode == CodeMode.Real16)
+            return linear - Windows[0].Start < (ulong)Windows[0].Length ? linear : ulong.MaxValue;
+        return _pages.TryGetValue(linear & Page.Mask, out ulong physical) ? physical | (linear & Page.OffsetMask) : ulong.MaxValue;
+    }
+
+    /// <summary>True for data, or code, that may be written.</summary>
+    public bool IsWritable(ulong linear) =>
+        HoldsCode(linear, -16) || Physical(linear) is ulong at && at != ulong.MaxValue && (at & Page.Mask) != ReadOnlyPage;
+
+    /// <summary>Linear and physical addresses of all mapped data pages of protected modes.</summary>
+    public IEnumerable<KeyValuePair<ulong, ulong>> DataPages => _pages;
+
+    /// <summary>Linear addresses of pages beside the data that are not mapped.</summary>
+    public IEnumerable<ulong> Gaps
+    {
+        get
+        {
+            if (Mode == CodeMode.Real16)
+                yield break;
+            foreach (ulong at in DataBases)
+                foreach (ulong gap in new ulong[] { 0, 0x4000, 0x5000, 0x6000, 0x7000, 0x8000 })
+                    yield return at + gap;
+        }
+    }
+
+    private ulong[] DataBases => Mode == CodeMode.Long64 ? [DataBase, HighDataBase] : [DataBase];
+
+    /// <summary>Puts a case into RAM whose windows hold the background: its memory and its code, and behind that a jump to itself.</summary>
+    public void Place(Case c, byte* ram)
+    {
+        foreach (MemoryPatch patch in c.Memory)
+            for (int i = 0; i < patch.Bytes.Length; i++)
+                ram[Physical(patch.Address + (ulong)i)] = patch.Bytes[i];
+        byte* code = ram + c.LinearRip;
+        for (int i = 0; i < c.Length; i++)
+            code[i] = c.Code[i];
+        code[c.Length] = 0xEB;
+        code[c.Length + 1] = 0xFE;
+    }
+
+    /// <summary>Brings the background back.</summary>
+    public void Clean(byte* ram)
+    {
+        foreach (MemoryWindow w in Windows)
+            Buffer.MemoryCopy(Image + w.Start, ram + w.Start, w.Length, w.Length);
+    }
+
+    /// <summary>The first physical address at which two RAMs differ, or ulong.MaxValue.</summary>
+    public ulong FirstDifference(byte* a, byte* b)
+    {
+        foreach (MemoryWindow w in Windows)
+        {
+            int at = new ReadOnlySpan<byte>(a + w.Start, w.Length).CommonPrefixLength(new ReadOnlySpan<byte>(b + w.Start, w.Length));
+            if (at < w.Length)
+                return w.Start + (ulong)at;
+        }
+        return ulong.MaxValue;
+    }
+
+    private void BuildGdt()
+    {
+        ulong* gdt = (ulong*)(Image + GdtAddress);
+        // Accessed already, so that loading a selector writes nothing.
+        gdt[1] = Mode == CodeMode.Long64 ? 0x00AF_9B00_0000_FFFFUL : 0x00CF_9B00_0000_FFFFUL;
+        gdt[2] = DataDescriptor(0);
+        gdt[3] = DataDescriptor(FsBase);
+        gdt[4] = DataDescriptor(GsBase);
+    }
+
+    private static ulong DataDescriptor(ulong @base) => 0x00CF_9300_0000_FFFF | (@base & 0xFF_FFFF) << 16 | (@base >> 24) << 56;
+
+    private void MapAll()
+    {
+        for (ulong a = CodeStart; a < CodeEnd; a += Page.Size)
+            Map(a, a, Present | Writable);
+        // Unicorn keeps a translation of the page of the GDT from before paging: so it is mapped, and compared like the others.
+        MapData(GdtAddress, GdtAddress, Present | Writable);
+        foreach (ulong at in DataBases)
+        {
+            MapData(at + 0x1000, FirstDataPage, Present | Writable);
+            MapData(at + 0x2000, SecondDataPage, Present | Writable);
+            MapData(at + 0x3000, ReadOnlyPage, Present);
+        }
+        if (Mode == CodeMode.Long64)
+        {
+            MapData(LastLowPage, SecondDataPage, Present | Writable);
+            MapData(FirstHighPage, FirstDataPage, Present | Writable);
+        }
+    }
+
+    private void MapData(ulong linear, ulong physical, ulong flags)
+    {
+        _pages[linear] = physical;
+        Map(linear, physical, flags);
+    }
+
+    private void Map(ulong linear, ulong physical, ulong flags)
+    {
+        bool longMode = Mode == CodeMode.Long64;
+        ulong table = Cr3;
+        int bitsPerLevel = longMode ? 9 : 10;
+        for (int shift = longMode ? 39 : 22; ; shift -= bitsPerLevel)
+        {
+            ulong index = linear >> shift & (1UL << bitsPerLevel) - 1;
+            byte* entry = Image + table + index * (longMode ? 8UL : 4UL);
+            if (shift == 12)
+            {
+                Set(entry, physical | flags);
+                return;
+            }
+            ulong next = longMode ? *(ulong*)entry : *(uint*)entry;
+            if (next == 0)
+                Set(entry, next = NewTable() | Present | Writable);
+            table = next & Page.Mask;
+        }
+
+        void Set(byte* entry, ulong value)
+        {
+            if (longMode)
+                *(ulong*)entry = value;
+            else
+                *(uint*)entry = (uint)value;
+        }
+    }
+
+    private ulong NewTable()
+    {
+        ulong table = _nextTable;
+        _nextTable += Page.Size;
+        return table;
+    }
+}

@@ -1,0 +1,148 @@
+using Emu.Differ.Cases;
+using Emu.Differ.Machines;
+using Iced.Intel;
+
+namespace Emu.Differ.Judging;
+
+/// <summary>One thing in which Emu and the oracle disagree.</summary>
+public readonly record struct Difference(string What, string Oracle, string Emu)
+{
+    public override string ToString() => $"{What}: oracle {Oracle}, emu {Emu}";
+}
+
+/// <summary>Compares what a case left behind on the two machines, less what the manual leaves undefined.</summary>
+public static unsafe class Comparison
+{
+    /// <summary>Flags that are compared at all: everything but RF and VM, which no case sets.</summary>
+    private const ulong ComparedFlags = 0x3C_7FD5;
+
+    /// <summary>True when nothing differs that is defined.</summary>
+    public static bool Agree(Case c, Outcome oracle, byte* oracleRam, Outcome emu, byte* emuRam)
+    {
+        if (!SameVector(oracle, emu) || oracle.FaultAddress != emu.FaultAddress || oracle.Rip != emu.Rip)
+            return false;
+        UndefinedResult undefined = UndefinedIn(c, oracle);
+        if (((oracle.Flags ^ emu.Flags) & ComparedFlags & ~undefined.Flags) != 0)
+            return false;
+        if (oracle.FsBase != emu.FsBase || oracle.GsBase != emu.GsBase || !oracle.Selectors.AsSpan().SequenceEqual(emu.Selectors))
+            return false;
+        return (oracle.Registers.AsSpan().SequenceEqual(emu.Registers) && Arena.For(c.Mode).FirstDifference(oracleRam, emuRam) == ulong.MaxValue)
+            || ((undefined.Destination || undefined.Upper) && Describe(c, oracle, oracleRam, emu, emuRam).Count == 0);
+    }
+
+    /// <summary>Everything that differs and is defined, in words.</summary>
+    public static List<Difference> Describe(Case c, Outcome oracle, byte* oracleRam, Outcome emu, byte* emuRam)
+    {
+        var list = new List<Difference>();
+        UndefinedResult undefined = UndefinedIn(c, oracle);
+        if (!SameVector(oracle, emu))
+            list.Add(new Difference("exception", DescribeVector(oracle), DescribeVector(emu)));
+        else if (oracle.FaultAddress != emu.FaultAddress)
+            list.Add(new Difference("fault address", $"{oracle.FaultAddress:x}", $"{emu.FaultAddress:x}"));
+        if (oracle.Rip != emu.Rip)
+            list.Add(new Difference("rip", $"{oracle.Rip:x}", $"{emu.Rip:x}"));
+        for (int r = 0; r < c.Mode.RegisterCount(); r++)
+        {
+            ulong masked = undefined.Destination ? MaskOfDestination(c, r) : undefined.Upper ? MaskOfDestination(c, r) & ~0xFFFFUL : 0;
+            if (((oracle.Registers[r] ^ emu.Registers[r]) & ~masked) != 0)
+                list.Add(new Difference(CaseText.NameOf(c.Mode, r), $"{oracle.Registers[r]:x}", $"{emu.Registers[r]:x}"));
+        }
+        ulong flags = (oracle.Flags ^ emu.Flags) & ComparedFlags & ~undefined.Flags;
+        if (flags != 0)
+            list.Add(new Difference($"flags {FlagNames.Describe(flags)}", $"{oracle.Flags:x}", $"{emu.Flags:x}"));
+        for (int i = 0; i < 6; i++)
+            if (oracle.Selectors[i] != emu.Selectors[i])
+                list.Add(new Difference($"selector {"escsssdsfsgs".Substring(2 * i, 2)}", $"{oracle.Selectors[i]:x}", $"{emu.Selectors[i]:x}"));
+        if (oracle.FsBase != emu.FsBase)
+            list.Add(new Difference("fs base", $"{oracle.FsBase:x}", $"{emu.FsBase:x}"));
+        if (oracle.GsBase != emu.GsBase)
+            list.Add(new Difference("gs base", $"{oracle.GsBase:x}", $"{emu.GsBase:x}"));
+        AddMemory(c, oracleRam, emuRam, undefined, list);
+        return list;
+    }
+
+    /// <summary>#GP(0), or #SS(0) for the stack segment, is what the manual says of an address that is not canonical.</summary>
+    private static bool SameVector(Outcome oracle, Outcome emu) =>
+        oracle.Vector == emu.Vector || (oracle.Vector == Outcome.NotCanonical && emu.Vector is (12 or 13));
+
+    public static string DescribeVector(Outcome o) => o.Vector switch
+    {
+        Outcome.NoVector => "none",
+        Outcome.NotCanonical => "address not canonical",
+        14 => $"#PF at {o.FaultAddress:x}",
+        _ => o.Vector switch { 0 => "#DE", 1 => "#DB", 3 => "#BP", 4 => "#OF", 5 => "#BR", 6 => "#UD", 8 => "#DF", 10 => "#TS", 11 => "#NP", 12 => "#SS", 13 => "#GP", 17 => "#AC", _ => $"vector {o.Vector}" },
+    };
+
+    /// <summary>What is undefined at the end of a case, which may have two instructions; an instruction that faulted leaves nothing.</summary>
+    private static UndefinedResult UndefinedIn(Case c, Outcome oracle)
+    {
+        if (oracle.Vector != Outcome.NoVector)
+            return c.Count == 2 && oracle.Rip == c.Second.IP ? Undefined.After(c, c.First, oracle.Flags) : default;
+        UndefinedResult result = Undefined.After(c, c.First, oracle.Flags);
+        if (c.Count == 2)
+        {
+            UndefinedResult second = Undefined.After(c, c.Second, oracle.Flags);
+            result.Flags = result.Flags & ~Flags(c.Second.RflagsModified) | second.Flags;
+            result.Destination |= second.Destination;
+            result.Upper |= second.Upper;
+        }
+        return result;
+    }
+
+    /// <summary>Iced's bits as those of RFLAGS.</summary>
+    public static ulong Flags(RflagsBits bits)
+    {
+        ulong flags = 0;
+        if ((bits & RflagsBits.CF) != 0)
+            flags |= 1;
+        if ((bits & RflagsBits.PF) != 0)
+            flags |= 4;
+        if ((bits & RflagsBits.AF) != 0)
+            flags |= 0x10;
+        if ((bits & RflagsBits.ZF) != 0)
+            flags |= 0x40;
+        if ((bits & RflagsBits.SF) != 0)
+            flags |= 0x80;
+        if ((bits & RflagsBits.OF) != 0)
+            flags |= 0x800;
+        return flags;
+    }
+
+    private static ulong MaskOfDestination(Case c, int register)
+    {
+        // The whole register: what is undefined in a 16-bit operand may show above it too.
+        Instruction i = c.First;
+        return i.Op0Kind == OpKind.Register && EffectiveAddress.NumberOf(i.Op0Register) == register ? ulong.MaxValue : 0;
+    }
+
+    private static void AddMemory(Case c, byte* oracleRam, byte* emuRam, UndefinedResult undefined, List<Difference> list)
+    {
+        Arena arena = Arena.For(c.Mode);
+        foreach (MemoryWindow w in arena.Windows)
+        {
+            for (int i = 0; i < w.Length; i++)
+            {
+                ulong at = w.Start + (ulong)i;
+                if (oracleRam[at] == emuRam[at] || (undefined.Destination && IsDestination(c, arena, at)))
+                    continue;
+                int n = Math.Min(8, w.Length - i);
+                list.Add(new Difference($"memory at physical {at:x}",
+                    Convert.ToHexStringLower(new ReadOnlySpan<byte>(oracleRam + at, n)), Convert.ToHexStringLower(new ReadOnlySpan<byte>(emuRam + at, n))));
+                i += n - 1;
+                if (list.Count > 12)
+                    return;
+            }
+        }
+    }
+
+    private static bool IsDestination(Case c, Arena arena, ulong physical)
+    {
+        if (c.First.Op0Kind != OpKind.Memory)
+            return false;
+        ulong linear = EffectiveAddress.Linear(c, c.First.MemorySegment, EffectiveAddress.OffsetOf(c, c.First));
+        for (int i = 0; i < c.First.MemorySize.GetSize(); i++)
+            if (arena.Physical(linear + (ulong)i) == physical)
+                return true;
+        return false;
+    }
+}

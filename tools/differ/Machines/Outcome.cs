@@ -1,0 +1,36 @@
+namespace Emu.Differ.Machines;
+
+/// <summary>How a case ended on one machine. The memory it left is the machine's own until the next case.</summary>
+public sealed class Outcome
+{
+    /// <summary>No exception.</summary>
+    public const int NoVector = -1;
+
+    /// <summary>An access to an address that is not canonical: Unicorn ends the run, but raises neither #GP nor #SS.</summary>
+    public const int NotCanonical = -2;
+
+    public readonly ulong[] Registers = new ulong[16];
+    public ulong Rip;
+    public ulong Flags;
+
+    /// <summary>Selectors of ES, CS, SS, DS, FS, GS.</summary>
+    public readonly ushort[] Selectors = new ushort[6];
+
+    public ulong FsBase, GsBase;
+
+    /// <summary>Exception, or <see cref="NoVector"/>.</summary>
+    public int Vector;
+
+    /// <summary>Address of the access that faulted, where <see cref="Vector"/> is #PF; else 0.</summary>
+    public ulong FaultAddress;
+
+    /// <summary>What the machine could not do, or null: it is then no oracle, or no implementation, for the case.</summary>
+    public string? Refusal;
+
+    public void Clear()
+    {
+        Vector = NoVector;
+        FaultAddress = 0;
+        Refusal = null;
+    }
+}

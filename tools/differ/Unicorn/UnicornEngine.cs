@@ -1,0 +1,173 @@
+using System.Runtime.InteropServices;
+
+namespace Emu.Differ.Unicorn;
+
+/// <summary>What a run of Unicorn ended with, besides its registers and memory.</summary>
+public struct UnicornStop
+{
+    /// <summary>What uc_emu_start returned.</summary>
+    public UnicornError Error;
+
+    /// <summary>Exception or interrupt number, or -1.</summary>
+    public int Vector;
+
+    /// <summary>Address of an access to memory that is not mapped (physically), or ulong.MaxValue.</summary>
+    public ulong UnmappedAddress;
+}
+
+/// <summary>An error of a call that the differ has no use for: it is a fault of the differ, or of a Unicorn unlike the one it was written for.</summary>
+public sealed class UnicornException(string message) : Exception(message);
+
+/// <summary>
+/// One Unicorn engine. Exceptions do not go through the guest's IDT: Unicorn reports them and the run ends. Unicorn itself then believes to be
+/// still delivering the exception, so that a second would become a double fault; <see cref="Restore"/> takes that back too.
+/// </summary>
+public sealed unsafe class UnicornEngine : IDisposable
+{
+    private readonly nint _engine;
+    private readonly nint _context;
+    private GCHandle _self;
+    private UnicornStop _stop;
+    private Func<ushort, int, uint>? _portRead;
+    private Action<ushort, int, uint>? _portWrite;
+
+    /// <summary>Opens an engine.</summary>
+    /// <exception cref="OracleMissingException">The library cannot be had.</exception>
+    public UnicornEngine(UnicornMode mode, UnicornCpu cpu)
+    {
+        UnicornLibrary.Require();
+        Check(Native.uc_open(Native.ArchX86, (int)mode, out _engine), "uc_open");
+        Check(Native.uc_ctl_set(_engine, Native.CtlSetCpuModel, (int)cpu), "uc_ctl(UC_CTL_CPU_MODEL)");
+        Check(Native.uc_ctl_set(_engine, Native.CtlUseExits, 1), "uc_ctl(UC_CTL_UC_USE_EXITS)");
+        _self = GCHandle.Alloc(this);
+        delegate* unmanaged<nint, uint, nint, void> interrupt = &OnInterrupt;
+        AddHook(UnicornHooks.Interrupt, interrupt);
+        delegate* unmanaged<nint, int, ulong, int, long, nint, byte> invalid = &OnInvalidMemory;
+        AddHook(UnicornHooks.MemoryInvalid, invalid);
+        Check(Native.uc_context_alloc(_engine, out _context), "uc_context_alloc");
+    }
+
+    /// <summary>Maps host memory at a physical address, readable, writable and executable.</summary>
+    public void Map(ulong address, ulong size, void* host) => Check(Native.uc_mem_map_ptr(_engine, address, (nuint)size, 7, host), "uc_mem_map_ptr");
+
+    /// <summary>Remembers all registers.</summary>
+    public void Save() => Check(Native.uc_context_save(_engine, _context), "uc_context_save");
+
+    /// <summary>Brings back the registers of <see cref="Save"/>.</summary>
+    public void Restore() => Check(Native.uc_context_restore(_engine, _context), "uc_context_restore");
+
+    public ulong Read(UnicornRegister register)
+    {
+        ulong value = 0;
+        Check(Native.uc_reg_read(_engine, (int)register, &value), "uc_reg_read");
+        return value;
+    }
+
+    public void Write(UnicornRegister register, ulong value) => Check(Native.uc_reg_write(_engine, (int)register, &value), "uc_reg_write");
+
+    public UnicornTableRegister ReadTable(UnicornRegister register)
+    {
+        UnicornTableRegister value = default;
+        Check(Native.uc_reg_read(_engine, (int)register, &value), "uc_reg_read");
+        return value;
+    }
+
+    public void WriteTable(UnicornRegister register, UnicornTableRegister value) =>
+        Check(Native.uc_reg_write(_engine, (int)register, &value), "uc_reg_write");
+
+    /// <summary>Reads several registers; <paramref name="values"/> are pointers to 8 bytes each.</summary>
+    public void ReadBatch(int* registers, void** values, int count) =>
+        Check(Native.uc_reg_read_batch(_engine, registers, values, count), "uc_reg_read_batch");
+
+    public void WriteBatch(int* registers, void** values, int count) =>
+        Check(Native.uc_reg_write_batch(_engine, registers, values, count), "uc_reg_write_batch");
+
+    /// <summary>
+    /// Forgets the translations of a range of code, which was changed behind Unicorn's back. Not by UC_CTL_TB_FLUSH, which clears the buffer for
+    /// translated code, all of its gigabyte.
+    /// </summary>
+    public void RemoveTranslations(ulong begin, ulong end) =>
+        Check(Native.uc_ctl_remove(_engine, Native.CtlRemoveTranslations, begin, end), "uc_ctl(UC_CTL_TB_REMOVE_CACHE)");
+
+    /// <summary>
+    /// Where runs end, before the instruction at that linear address. Runs are not ended by uc_emu_start's count: with it each round of a REP
+    /// counts, EIP is wrong in real-address mode, and the code behind the end is translated, on some of which Unicorn aborts the process.
+    /// </summary>
+    public void SetExits(ReadOnlySpan<ulong> addresses)
+    {
+        fixed (ulong* exits = addresses)
+            Check(Native.uc_ctl_set_exits(_engine, Native.CtlSetExits, exits, (nuint)addresses.Length), "uc_ctl(UC_CTL_UC_EXITS)");
+    }
+
+    /// <summary>Runs from a linear address to an exit, an exception or a fault.</summary>
+    public UnicornStop Run(ulong begin)
+    {
+        _stop = new UnicornStop { Vector = -1, UnmappedAddress = ulong.MaxValue };
+        _stop.Error = Native.uc_emu_start(_engine, begin, 0, 0, 0);
+        if (_stop.Error == UnicornError.InvalidInstruction)
+            _stop.Vector = 6;
+        return _stop;
+    }
+
+    /// <summary>Serves IN and OUT; without it Unicorn reads zero.</summary>
+    public void HookPorts(Func<ushort, int, uint> read, Action<ushort, int, uint> write)
+    {
+        const int In = 218, Out = 500;
+        _portRead = read;
+        _portWrite = write;
+        delegate* unmanaged<nint, uint, int, nint, uint> onIn = &OnPortRead;
+        AddHook(UnicornHooks.Instruction, onIn, In);
+        delegate* unmanaged<nint, uint, int, uint, nint, void> onOut = &OnPortWrite;
+        AddHook(UnicornHooks.Instruction, onOut, Out);
+    }
+
+    public void Dispose()
+    {
+        if (!_self.IsAllocated)
+            return;
+        Native.uc_context_free(_context);
+        Native.uc_close(_engine);
+        _self.Free();
+    }
+
+    private void AddHook(UnicornHooks type, void* callback, int instruction = 0) =>
+        // begin > end: everywhere.
+        Check(Native.uc_hook_add(_engine, out _, (int)type, callback, GCHandle.ToIntPtr(_self), 1, 0, instruction), "uc_hook_add");
+
+    private static UnicornEngine Of(nint user) => (UnicornEngine)GCHandle.FromIntPtr(user).Target!;
+
+    [UnmanagedCallersOnly]
+    private static void OnInterrupt(nint engine, uint vector, nint user)
+    {
+        UnicornEngine self = Of(user);
+        if (self._stop.Vector < 0)
+            self._stop.Vector = (int)vector;
+        Native.uc_emu_stop(engine);
+    }
+
+    [UnmanagedCallersOnly]
+    private static byte OnInvalidMemory(nint engine, int type, ulong address, int size, long value, nint user)
+    {
+        Of(user)._stop.UnmappedAddress = address;
+        return 0;
+    }
+
+    [UnmanagedCallersOnly]
+    private static uint OnPortRead(nint engine, uint port, int size, nint user) => Of(user)._portRead!((ushort)port, size);
+
+    [UnmanagedCallersOnly]
+    private static void OnPortWrite(nint engine, uint port, int size, uint value, nint user) => Of(user)._portWrite!((ushort)port, size, value);
+
+    private static void Check(UnicornError error, string call)
+    {
+        if (error != UnicornError.Ok)
+            throw new UnicornException($"{call}: {Marshal.PtrToStringAnsi((nint)Native.uc_strerror(error))}");
+    }
+}
+
+/// <summary>enum uc_cpu_x86, as far as the differ uses it.</summary>
+public enum UnicornCpu
+{
+    Pentium3 = 10,
+    SkylakeClient = 21,
+}
