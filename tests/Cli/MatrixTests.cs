@@ -1,0 +1,81 @@
+using System.Text.Json;
+using Emu.Cli;
+using Xunit;
+
+namespace Emu.Tests.Cli;
+
+/// <summary>The verdicts of the thread of October 2009 (README, "What the thread said"), found by running the guest.</summary>
+public sealed class MatrixTests
+{
+    private const int Seeds = 16;
+
+    [Theory]
+    [InlineData("direct", "fails")]
+    [InlineData("int3", "fails")]
+    [InlineData("int3-ipi", "no failure")]
+    [InlineData("text-poke-bp", "no failure")]
+    [InlineData("stop-machine", "no failure")]
+    [InlineData("up", "no failure")]
+    [InlineData("quadword", "fails")]
+    public void Matrix_ProtocolUnderP6_IsJudgedAsTheThreadDid(string protocol, string verdict) =>
+        Assert.Equal(verdict, Verdict("--protocol", protocol, "--profile", "p6"));
+
+    /// <summary>No breakpoint protocol is formally safe where nobody grants the breakpoint its exemption.</summary>
+    [Theory]
+    [InlineData("int3-ipi", "p6-strict")]
+    [InlineData("text-poke-bp", "p6-strict")]
+    [InlineData("int3-ipi", "intel-strict")]
+    [InlineData("text-poke-bp", "intel-strict")]
+    public void Matrix_BreakpointWithoutExemption_Fails(string protocol, string profile) =>
+        Assert.Equal("fails", Verdict("--protocol", protocol, "--profile", profile));
+
+    /// <summary>Every IPI ends in IRET, which serialises: only between the sync and the IRET can a weak sync be seen.</summary>
+    [Theory]
+    [InlineData("none", "fails")]
+    [InlineData("lfence", "fails")]
+    [InlineData("mfence", "fails")]
+    [InlineData("cpuid", "no failure")]
+    [InlineData("iret", "no failure")]
+    [InlineData("serialize", "no failure")]
+    [InlineData("mov-cr2", "no failure")]
+    public void Matrix_SiteInTheHandlersTailUnderIntel_NeedsASerialisingSync(string sync, string verdict) =>
+        Assert.Equal(verdict, Verdict("--protocol", "int3-ipi", "--site", "handler", "--profile", "intel", "--sync", sync));
+
+    [Theory]
+    [InlineData("xapic", "none", "no failure")]
+    [InlineData("x2apic", "none", "fails")]
+    [InlineData("x2apic", "mfence-lfence", "no failure")]
+    public void Matrix_X2ApicWithoutItsFence_Fails(string ipi, string fence, string verdict) =>
+        Assert.Equal(verdict, Verdict("--protocol", "int3-ipi", "--profile", "intel", "--ipi", ipi, "--fence", fence));
+
+    [Fact]
+    public void Matrix_CombinationThatTheGuestRefuses_IsNotAVerdict() =>
+        Assert.Equal("refused", Verdict("--protocol", "quadword", "--site", "line", "--profile", "p6"));
+
+    [Fact]
+    public void Matrix_CommandUnderAFailure_FailsAgain()
+    {
+        Invocation matrix = Invocation.Of("matrix", "--protocol", "direct", "--profile", "p6", "--set", "depth=16", "--seeds", "32");
+        string replay = matrix.Out.Split('\n').Single(l => l.StartsWith("  emu boot ", StringComparison.Ordinal)).Trim();
+        Assert.Contains("--set depth=16", replay);
+        string[] quoted = replay.Split('"');
+        Assert.Equal(3, quoted.Length);
+        Invocation boot = Invocation.Of([.. quoted[0].Split(' ', StringSplitOptions.RemoveEmptyEntries).Skip(1), quoted[1]]);
+        Assert.Equal(ExitCode.Failure, boot.Code);
+        Assert.Contains("stale bytes: CPU", boot.Out);
+    }
+
+    [Fact]
+    public void Matrix_AnyNumberOfJobs_GivesTheSame()
+    {
+        string[] line = ["matrix", "--json", "--protocol", "direct,int3", "--profile", "p6,intel", "--seeds", "8", "--rounds", "4"];
+        Assert.Equal(Invocation.Of([.. line, "--jobs", "1"]).Out, Invocation.Of([.. line, "--jobs", "4"]).Out);
+    }
+
+    private static string Verdict(params string[] options)
+    {
+        Invocation run = Invocation.Of(["matrix", "--json", "--seeds", Seeds.ToString(), .. options]);
+        Assert.True(run.Code == ExitCode.Success, run.ToString());
+        return JsonDocument.Parse(run.Out).RootElement.EnumerateArray().Single().GetProperty("verdict").GetString()!;
+    }
+}
