@@ -134,11 +134,13 @@ public sealed unsafe class ModelledCpu : IDisposable
                 return;
     }
 
-    /// <summary>A fetch event of a random version: half of the time the newest.</summary>
+    /// <summary>A fetch event of a random version: half of the time the newest, and of the rest half of the time the oldest.</summary>
     public bool FetchAny(ulong unit, DeterministicRandom random)
     {
         int versions = Versions(unit);
-        return versions != 0 && Fetch(unit, versions == 1 || random.OneIn(2) ? 0 : random.Next(versions));
+        if (versions <= 1)
+            return versions != 0 && Fetch(unit);
+        return Fetch(unit, random.OneIn(2) ? 0 : random.OneIn(2) ? versions - 1 : random.Next(versions));
     }
 
     /// <summary>The drain event: the oldest store reaches memory.</summary>

@@ -17,7 +17,7 @@ public sealed class MachineSnapshot
         byte[] Devices,
         object History,
         ulong[] Eagerness,
-        (ulong Now, ulong Instructions, ulong Random, int Turn, int ListPosition, ulong Hash) Clock,
+        (ulong Now, ulong Instructions, ulong Random, int Turn, int ListPosition, ulong Hash, (int, ulong, ulong) Held) Clock,
         RunResult? Stop);
 
     internal readonly Contents Parts;
@@ -44,7 +44,7 @@ public sealed unsafe partial class Machine
             stream.ToArray(),
             _history.Save(),
             [.. _eagerness],
-            (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash),
+            (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash, _held),
             _stop));
     }
 
@@ -63,7 +63,7 @@ public sealed unsafe partial class Machine
         using var reader = new BinaryReader(new MemoryStream(parts.Devices));
         foreach (ISnapshotted device in _devices)
             device.Restore(reader);
-        (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash) = parts.Clock;
+        (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash, _held) = parts.Clock;
         _stop = parts.Stop;
         _nextEvent = 0;
     }

@@ -14,6 +14,20 @@ public sealed unsafe partial class Machine
 
     private readonly ulong[] _eagerness;
 
+    /// <summary>Under a random schedule, once in so many slices a CPU is held up, and more often when code has just changed;</summary>
+    private const int HoldOneIn = 6;
+    private const int HoldAfterChangeOneIn = 2;
+
+    /// <summary>for so many ticks, times a power of two.</summary>
+    private const ulong MinimumHold = 32;
+    private const int HoldMagnitudes = 8;
+
+    /// <summary>
+    /// The CPU that is held up, and until when. Bursts alone seldom let one CPU go through a whole protocol while another stands between two
+    /// instructions.
+    /// </summary>
+    private (int Cpu, ulong Until, ulong CodeChanges) _held;
+
     /// <summary>Runs one CPU for a slice. False when no CPU could execute.</summary>
     private bool RunSlice(ulong limit)
     {
@@ -49,14 +63,29 @@ public sealed unsafe partial class Machine
             Fabric.Deliver(Fabric.Pending[0]);
         if (Fabric.Pending.Count != 0 && _random.OneIn(2))
             Fabric.Deliver(Fabric.Pending[_random.Next(Fabric.Pending.Count)]);
+        HoldSometimes();
         int first = _random.Next(_cpus.Length);
         // Bursts of all magnitudes: most races need a few instructions of one CPU between two of another, some need many.
         int magnitude = System.Numerics.BitOperations.Log2((uint)Options.Quantum) + 1;
         int quantum = 1 + _random.Next(Math.Min(Options.Quantum, 1 << _random.Next(magnitude)));
+        int held = _sliceStart < _held.Until ? _held.Cpu : -1;
         for (int tried = 0; tried < _cpus.Length; tried++)
-            if (RunFor((first + tried) % _cpus.Length, quantum, limit, _random))
+            if ((first + tried) % _cpus.Length != held && RunFor((first + tried) % _cpus.Length, quantum, limit, _random))
                 return true;
-        return false;
+        return held >= 0 && RunFor(held, quantum, limit, _random);
+    }
+
+    /// <summary>Holds up a CPU now and then, and rather when code has just changed.</summary>
+    private void HoldSometimes()
+    {
+        bool changed = _history.Now != _held.CodeChanges;
+        _held.CodeChanges = _history.Now;
+        if (_sliceStart < _held.Until || !_random.OneIn(changed ? HoldAfterChangeOneIn : HoldOneIn))
+            return;
+        int cpu = _random.Next(_cpus.Length);
+        // A CPU that stands still goes on draining its stores.
+        _cpus[cpu].StoreBuffer.DrainAll();
+        _held = (cpu, _sliceStart + (MinimumHold << _random.Next(HoldMagnitudes)), _history.Now);
     }
 
     /// <summary>Runs a CPU for at most a quantum, the limit, or up to the next timer. False when it does not execute.</summary>

@@ -12,7 +12,6 @@ public static class MatrixCommand
 {
     private const int DefaultSeeds = 32;
     private const int DefaultCpus = 3;
-    private const int DefaultRounds = 8;
     private const ulong DefaultLimit = 20_000_000;
 
     public static Command Build(Terminal terminal)
@@ -30,7 +29,7 @@ public static class MatrixCommand
         var keepGoing = new Option<bool>("--keep-going") { Description = "Run all seeds of a cell, also after one has failed." };
         var cpus = new Option<string>("--cpus") { HelpName = "N", Description = $"CPUs, 1 to 16; {DefaultCpus} unless given." };
         var cpu = new Option<string>("--cpu") { HelpName = "MODEL", Description = "CPU model; alderlake unless given, which has everything that sync= takes." };
-        var rounds = new Option<string>("--rounds") { HelpName = "N", Description = $"Patches in each run; {DefaultRounds} unless given." };
+        var rounds = new Option<string>("--rounds") { HelpName = "N", Description = "Patches in each run; as many as the guest makes, 64, unless given." };
         var append = new Option<string>("--append") { HelpName = "TEXT", Description = "More for the guest's command line, such as poke=wp." };
         var limit = new Option<string>("--max-instructions") { HelpName = "N", Description = $"A run that has not ended by then hangs, and so fails; {DefaultLimit / 1_000_000}M unless given." };
         var jobs = new Option<string>("--jobs") { HelpName = "N", Description = "Machines that run at a time; one for each host CPU unless given." };
@@ -44,7 +43,7 @@ public static class MatrixCommand
             bool everything = parsed.GetValue(all);
             var chosen = MatrixAxis.All.Select((a, i) => a.Choose(parsed.GetValue(axes[i]) ?? (everything ? "all" : a.Default))).ToArray();
             IReadOnlyList<MatrixCell> cells = MatrixCell.Combine(chosen, Profiles(parsed.GetValue(profiles), parsed.GetValue(set) ?? []));
-            ulong patches = Number(parsed.GetValue(rounds), "--rounds", DefaultRounds, 1_000_000);
+            string patches = parsed.GetValue(rounds) is { } n ? $"rounds={Number(n, "--rounds", 0, 1_000_000)} " : "";
             CpuModel model = MachineArguments.Model(parsed.GetValue(cpu) ?? "alderlake");
             var options = new MachineOptions
             {
@@ -52,7 +51,7 @@ public static class MatrixCommand
                 CpuCount = (int)Number(parsed.GetValue(cpus), "--cpus", DefaultCpus, 16),
             };
             var image = BootImage.OpenFile(Files.ShippedImage(model.Has(CpuFeatures.LongMode) ? "emu64.elf" : "emu32.elf"));
-            var runner = new MatrixRunner(image, options, MachineArguments.Instructions(parsed.GetValue(limit)) ?? DefaultLimit, $"rounds={patches} {parsed.GetValue(append)}".Trim());
+            var runner = new MatrixRunner(image, options, MachineArguments.Instructions(parsed.GetValue(limit)) ?? DefaultLimit, $"{patches}{parsed.GetValue(append)}".Trim());
             var plan = new MatrixPlan(
                 cells, runner,
                 parsed.GetValue(first) is { } seed ? MachineArguments.Seed(seed) : 1,
