@@ -1,11 +1,12 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Emu.Cli;
 using Xunit;
 
 namespace Emu.Tests.Cli;
 
 /// <summary>The verdicts of the thread of October 2009 (README, "What the thread said"), found by running the guest.</summary>
-public sealed class MatrixTests
+public sealed partial class MatrixTests
 {
     private const int Seeds = 16;
 
@@ -43,12 +44,11 @@ public sealed class MatrixTests
     [Fact]
     public void Matrix_CommandUnderAFailure_FailsAgain()
     {
-        Invocation matrix = Invocation.Of("matrix", "--protocol", "direct", "--profile", "p6", "--set", "depth=16", "--seeds", "32");
+        Invocation matrix = Invocation.Of("matrix", "--protocol", "direct", "--fence", "mfence", "--profile", "p6", "--set", "depth=16", "--seeds", "32");
         string replay = matrix.Out.Split('\n').Single(l => l.StartsWith("  emu boot ", StringComparison.Ordinal)).Trim();
         Assert.Contains("--set depth=16", replay);
-        string[] quoted = replay.Split('"');
-        Assert.Equal(3, quoted.Length);
-        Invocation boot = Invocation.Of([.. quoted[0].Split(' ', StringSplitOptions.RemoveEmptyEntries).Skip(1), quoted[1]]);
+        IEnumerable<string> words = Word().Matches(replay).Select(m => m.Value.Trim('"'));
+        Invocation boot = Invocation.Of([.. words.Skip(1)]);
         Assert.Equal(ExitCode.Failure, boot.Code);
         Assert.Contains("stale bytes: CPU", boot.Out);
     }
@@ -66,4 +66,8 @@ public sealed class MatrixTests
         Assert.True(run.Code == ExitCode.Success, run.ToString());
         return JsonDocument.Parse(run.Out).RootElement.EnumerateArray().Single().GetProperty("verdict").GetString()!;
     }
+
+    /// <summary>A word as a shell takes it.</summary>
+    [GeneratedRegex("\"[^\"]*\"|[^ \"]+")]
+    private static partial Regex Word();
 }
