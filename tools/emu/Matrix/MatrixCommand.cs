@@ -10,7 +10,7 @@ namespace Emu.Cli.Matrix;
 /// <summary><c>emu matrix</c>: every way to patch, on every profile, over many seeds.</summary>
 public static class MatrixCommand
 {
-    private const int DefaultSeeds = 32;
+    private const int DefaultSeeds = 20;
     private const int DefaultCpus = 3;
     private const ulong DefaultLimit = 20_000_000;
 
