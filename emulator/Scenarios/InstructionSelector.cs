@@ -22,7 +22,8 @@ internal static class InstructionSelector
         }
         (IReadOnlyList<Code> codes, int size, int sourceSize) = InstructionForms.Find(stem);
         if (codes.Count == 0)
-            throw text.Error(at, $"'{mnemonic}' is no instruction of x86-64 that scenarios know; expected an AT&T mnemonic such as movl, or a directive such as .byte");
+            throw text.Error(at, $"'{mnemonic}' is no instruction of x86-64 that scenarios know; "
+                + "expected an AT&T mnemonic such as movl, or a directive such as .byte");
         List<AttOperand> operands = ParseOperands(text);
         string source = text.Text(start, text.Position).Trim();
         operands.Reverse();
@@ -150,7 +151,8 @@ internal static class InstructionSelector
         if (size == 0)
         {
             // Without a suffix these mean the natural size of 64-bit mode.
-            return stem is "push" or "pop" or "jmp" or "call" or "ret" or "retf" or "nop" ? [.. forms.Where(f => OperationSize(f) is 0 or 64 || stem is "nop")] : forms;
+            bool natural = stem is "push" or "pop" or "jmp" or "call" or "ret" or "retf";
+            return natural ? [.. forms.Where(f => OperationSize(f) is 0 or 64)] : forms;
         }
         return [.. forms.Where(f => OperationSize(f) == size && (sourceSize == 0 || f.Forms[1].Size == sourceSize))];
     }

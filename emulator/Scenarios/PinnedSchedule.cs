@@ -49,13 +49,19 @@ internal sealed class PinnedSchedule(Scenario scenario, ScenarioRun run)
             {
                 unit = wanted & ~(ulong)(agent.Queue.Unit - 1);
                 if (!units[..n].Contains(unit))
-                    return $"P{cpu} cannot fetch {scenario.Symbols.Describe(wanted)} now: it may fetch {string.Join(" or ", units[..n].ToArray().Select(u => scenario.Symbols.Describe(Math.Max(u, agent.Queue.Start))))}";
+                {
+                    IEnumerable<string> possible = units[..n].ToArray().Select(u => scenario.Symbols.Describe(Math.Max(u, agent.Queue.Start)));
+                    return $"P{cpu} cannot fetch {scenario.Symbols.Describe(wanted)} now: it may fetch {string.Join(" or ", possible)}";
+                }
             }
             int versions = agent.Versions(unit);
             if (versions == 0)
                 return $"P{cpu} cannot fetch {scenario.Symbols.Describe(unit)}: nothing is mapped there";
             if (line.Version >= versions)
-                return $"there is no version {line.Version} of {scenario.Symbols.Describe(line.Until ?? unit)} for P{cpu}: it may see {(versions == 1 ? "only what memory holds" : $"versions 0 to {versions - 1}")}";
+            {
+                string visible = versions == 1 ? "only what memory holds" : $"versions 0 to {versions - 1}";
+                return $"there is no version {line.Version} of {scenario.Symbols.Describe(line.Until ?? unit)} for P{cpu}: it may see {visible}";
+            }
             run.Fetch(cpu, unit, line.Version);
         }
         return null;

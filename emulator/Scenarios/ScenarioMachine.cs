@@ -142,7 +142,8 @@ internal static class ScenarioMachine
         {
             // SDM, "TSS Descriptor in 64-bit mode": the type of a busy 32-bit TSS, since TR holds it.
             ulong @base = TaskState(i);
-            ulong low = DirectStart.TaskStateLimit | (@base & 0xFF_FFFF) << 16 | (ulong)(SegmentAttributes.Present | SystemType.BusyTss32) << 40 | (@base >> 24 & 0xFF) << 56;
+            ulong low = DirectStart.TaskStateLimit | (@base & 0xFF_FFFF) << 16 | (@base >> 24 & 0xFF) << 56
+                | (ulong)(SegmentAttributes.Present | SystemType.BusyTss32) << 40;
             memory.Write(ScenarioLayout.Gdt + TaskSelector(i), 8, low);
             memory.Write(ScenarioLayout.Gdt + TaskSelector(i) + 8, 8, @base >> 32);
         }

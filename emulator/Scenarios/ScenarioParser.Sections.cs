@@ -33,7 +33,9 @@ internal sealed partial class ScenarioParser
             }
             else
             {
-                throw _text.Expected(hasCondition ? "'schedule:', 'locations' or the end of the file" : "'schedule:', 'locations', 'exists', '~exists' or 'forall'");
+                throw _text.Expected(hasCondition
+                    ? "'schedule:', 'locations' or the end of the file"
+                    : "'schedule:', 'locations', 'exists', '~exists' or 'forall'");
             }
         }
         if (!hasCondition)
@@ -188,7 +190,11 @@ internal sealed partial class ScenarioParser
             {
                 string exception = "#" + _text.Name("the name of an exception");
                 if (kind != ScenarioEventKind.Fault || !ExceptionNames.TryFind(exception, out int found))
-                    throw _text.Error(at, kind == ScenarioEventKind.Fault ? $"there is no exception '{exception}'" : $"only 'fault' names an exception; '{name}' takes a CPU");
+                {
+                    throw _text.Error(at, kind == ScenarioEventKind.Fault
+                        ? $"there is no exception '{exception}'"
+                        : $"only 'fault' names an exception; '{name}' takes a CPU");
+                }
                 vector = found;
             }
             else

@@ -49,7 +49,7 @@ internal sealed partial class ScenarioParser
                 throw _text.Error(start, $"there are more than {ScenarioLayout.MaximumColumns} columns");
             int? cpu = name[0] == 'P' && int.TryParse(name.AsSpan(1), out int n) ? n : null;
             if (cpu >= ScenarioLayout.MaximumCpus)
-                throw _text.Error(start, $"there is no CPU {cpu}; a scenario has at most {ScenarioLayout.MaximumCpus}, P0 to P{ScenarioLayout.MaximumCpus - 1}");
+                throw _text.Error(start, $"there is no CPU {cpu}; a scenario has at most P0 to P{ScenarioLayout.MaximumCpus - 1}");
             if (cpu is { } index)
                 _cpus = Math.Max(_cpus, index + 1);
             _columns.Add(new AssemblyColumn(name, cpu, ScenarioLayout.Columns + (ulong)_columns.Count * ScenarioLayout.ColumnDistance));
@@ -119,7 +119,8 @@ internal sealed partial class ScenarioParser
             case ".align" or ".balign":
                 return new PaddingStatement(start, PaddingKind.Align, PowerOfTwo(cell), 0, Fill(cell, 0x90));
             case ".org":
-                return new PaddingStatement(start, PaddingKind.Org, cell.Count("an offset from the column's start", 0, Assembly.MaximumColumn), 0, Fill(cell, 0x90));
+                int offset = cell.Count("an offset from the column's start", 0, Assembly.MaximumColumn);
+                return new PaddingStatement(start, PaddingKind.Org, offset, 0, Fill(cell, 0x90));
             case ".skip" or ".space" or ".zero":
                 return new PaddingStatement(start, PaddingKind.Skip, cell.Count("a number of bytes", 0, Assembly.MaximumColumn), 0, Fill(cell, 0));
             case ".straddle":

@@ -12,6 +12,14 @@ internal sealed partial class ScenarioParser
 {
     private const string HeaderKeys = "profile, set, model, apic, cpus, image, runs, seed, limit, watch or expect";
 
+    /// <summary>herd's machine: the profile of a file that names none.</summary>
+    private static readonly FetchProfile _tso = FetchProfiles.Coherent with
+    {
+        Name = "x86-tso",
+        Source = "x86-TSO and coherent fetch: the default of a scenario",
+        StoreBuffer = FetchProfiles.Intel.StoreBuffer,
+    };
+
     private readonly SourceText _text;
     private readonly Scenario _scenario;
     private readonly List<(string Symbol, int Length, int Position)> _watches = [];
@@ -83,7 +91,7 @@ internal sealed partial class ScenarioParser
             _text.SkipBlanks();
         }
         if (!profileGiven)
-            _scenario.Profile = FetchProfiles.Coherent with { StoreBuffer = FetchProfiles.Intel.StoreBuffer, Name = "x86-tso", Source = "x86-TSO and coherent fetch: the default of a scenario" };
+            _scenario.Profile = _tso;
         foreach (string s in switches)
             if (FetchProfileFields.TrySet(_scenario.Profile, s, out FetchProfile? changed, out _))
                 _scenario.Profile = changed;
@@ -110,7 +118,7 @@ internal sealed partial class ScenarioParser
             case "profile":
                 string profile = Word("the name of a fetch profile");
                 _scenario.Profile = FetchProfiles.Find(profile)
-                    ?? throw _text.Error(start, $"there is no profile '{profile}'; the profiles are {string.Join(", ", FetchProfiles.All.Select(p => p.Name))}");
+                    ?? throw _text.Error(start, $"there is no profile '{profile}'; the profiles are {Names(FetchProfiles.All.Select(p => p.Name))}");
                 profileGiven = true;
                 break;
             case "set":
@@ -121,7 +129,10 @@ internal sealed partial class ScenarioParser
             case "model":
                 string model = Word("the name of a CPU model");
                 if (!CpuModels.TryFind(model, out CpuModel? found) || !found.Has(CpuFeatures.LongMode))
-                    throw _text.Error(start, $"there is no 64-bit CPU model '{model}'; the models are {string.Join(", ", CpuModels.All.Where(m => m.Has(CpuFeatures.LongMode)).Select(m => m.Name))}");
+                {
+                    IEnumerable<CpuModel> models = CpuModels.All.Where(m => m.Has(CpuFeatures.LongMode));
+                    throw _text.Error(start, $"there is no 64-bit CPU model '{model}'; the models are {Names(models.Select(m => m.Name))}");
+                }
                 _scenario.Model = found;
                 break;
             case "apic":
@@ -219,7 +230,10 @@ internal sealed partial class ScenarioParser
         }
         foreach (ImageSegment segment in _scenario.Image.Segments)
             if (segment.Address < ScenarioLayout.Image || segment.End > ScenarioLayout.MaximumRam)
-                throw _text.Error(position, $"{segment.Where} of '{path}' is at 0x{segment.Address:x} to 0x{segment.End:x}; a scenario has room from 0x{ScenarioLayout.Image:x} to 0x{ScenarioLayout.MaximumRam:x}");
+            {
+                throw _text.Error(position, $"{segment.Where} of '{path}' is at 0x{segment.Address:x} to 0x{segment.End:x}; "
+                    + $"a scenario has room from 0x{ScenarioLayout.Image:x} to 0x{ScenarioLayout.MaximumRam:x}");
+            }
     }
 
     /// <summary>Beside the scenario or in any folder above it, so that <c>images/emu64.elf</c> is found from wherever the file lies in a clone.</summary>
@@ -246,6 +260,8 @@ internal sealed partial class ScenarioParser
             _text.Position++;
         return _text.Position > start ? _text.Text(start, _text.Position) : throw _text.Expected(described);
     }
+
+    private static string Names(IEnumerable<string> names) => string.Join(", ", names);
 
     private string RestOfLine()
     {

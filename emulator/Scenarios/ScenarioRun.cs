@@ -136,7 +136,8 @@ internal sealed class ScenarioRun : IOutcome
     {
         if (!_machine.Fabric.Deliver(message))
             return false;
-        Done(message.Target.Value, "deliver", () => $"{Kind(message)} from {(message.Source == InterruptMessage.FromIoApic ? "the I/O APIC" : $"P{message.Source}")}");
+        string source = message.Source == InterruptMessage.FromIoApic ? "the I/O APIC" : $"P{message.Source}";
+        Done(message.Target.Value, "deliver", () => $"{Kind(message)} from {source}");
         return true;
     }
 
@@ -243,7 +244,8 @@ internal sealed class ScenarioRun : IOutcome
     private void Raised(int index, int vector)
     {
         _happened.Add(new ScenarioEvent(ScenarioEventKind.Fault, index, vector));
-        _notes.Add($"{ExceptionNames.Of(vector)}{(vector == (int)Vector.PageFault ? $" at {_scenario.Symbols.Describe(CpuRegisters.Read(_machine.Cpus[index], "cr2"))}" : "")}");
+        string where = vector == (int)Vector.PageFault ? $" at {_scenario.Symbols.Describe(CpuRegisters.Read(_machine.Cpus[index], "cr2"))}" : "";
+        _notes.Add(ExceptionNames.Of(vector) + where);
     }
 
     private void Stale(StaleExecution stale)

@@ -18,7 +18,8 @@ public static class ScenarioTable
     {
         if (result.Steps.Count == 0)
             return;
-        output.WriteLine($"{result.Name}: {(result.Pinned ? "the pinned schedule" : $"the sampled run of seed {result.WitnessSeed}")} under profile {result.Profile}");
+        string run = result.Pinned ? "the pinned schedule" : $"the sampled run of seed {result.WitnessSeed}";
+        output.WriteLine($"{result.Name}: {run} under profile {result.Profile}");
         if (result.Description.Length != 0)
             foreach (string line in Wrap(result.Description, 100))
                 output.WriteLine($"  {line}");
@@ -40,9 +41,15 @@ public static class ScenarioTable
     /// <summary>States, verdict and observation, as herd prints them.</summary>
     public static void WriteSummary(ScenarioResult result, TextWriter output)
     {
-        output.WriteLine($"Test {result.Name} {result.Quantifier switch { Quantifier.Exists => "Allowed", Quantifier.NotExists => "Forbidden", _ => "Required" }}");
+        string kind = result.Quantifier switch
+        {
+            Quantifier.Exists => "Allowed",
+            Quantifier.NotExists => "Forbidden",
+            _ => "Required",
+        };
+        output.WriteLine($"Test {result.Name} {kind}");
         if (!result.Pinned)
-            output.WriteLine($"Sampled {result.Runs} random schedules from seed {result.Seed}: a state that is not listed was not seen, which does not prove that there is none");
+            output.WriteLine($"Sampled {result.Runs} random schedules from seed {result.Seed}: what is not listed was not seen, which proves nothing");
         output.WriteLine($"States {result.States.Count}");
         foreach (ScenarioOutcome state in result.States)
             output.WriteLine($"{state.Count,-6}{(state.Satisfies ? '*' : ':')}>{state.Text}");

@@ -14,14 +14,14 @@ public sealed partial class ShippedScenarioTests
     /// <summary>Files whose protocol is correct, under any order of events.</summary>
     private static readonly string[] Correct =
     [
-        "guest-site-int3-ipi", "handler-tail-cpuid", "init-text-checked", "mail-breakpoint-hit", "mail-breakpoint-ipi", "nop5-line",
+        "guest-site-int3-ipi", "handler-tail-cpuid", "init-text-checked", "ipi-return-iret", "mail-breakpoint-hit", "mail-breakpoint-ipi", "nop5-line",
         "stop-machine", "stop-machine-thread-sync", "up", "x2apic-fence", "xapic-no-fence",
     ];
 
     /// <summary>Files whose protocol is broken, so that random orders find the harm as well.</summary>
     private static readonly string[] BrokenAndFoundBySampling =
     [
-        "guest-site-direct", "handler-tail-early-ack", "handler-tail-mfence", "init-text-unmapped", "mail-breakpoint-hit-returns", "mail-breakpoint-no-ipi", "mail-buggy",
+        "guest-site-direct", "handler-tail-early-ack", "handler-tail-mfence", "init-text-unmapped", "ipi-return-jump", "mail-breakpoint-hit-returns", "mail-breakpoint-no-ipi", "mail-buggy",
         "stop-machine-thread", "up-alias",
     ];
 
@@ -80,6 +80,14 @@ public sealed partial class ShippedScenarioTests
     public void Shipped_Name_IsThatOfItsFile() =>
         Assert.All(Litmus.Files, f => Assert.Equal(Path.GetFileNameWithoutExtension(f), Litmus.Load(f).Name));
 
+    [Fact]
+    public void Readme_ListsEveryFileAndNoOther()
+    {
+        IEnumerable<string> rows = Repository.Read($"{Litmus.Folder}/README.md").Split('\n').Where(l => l.StartsWith("| `", StringComparison.Ordinal));
+        IEnumerable<string> listed = rows.SelectMany(r => r.Split('|')[1..3]).SelectMany(cell => Quoted().Matches(cell).Select(m => m.Groups[1].Value));
+        Assert.Equal(Litmus.Files.Select(f => Path.GetFileNameWithoutExtension(f)).Order(), listed.Order());
+    }
+
     private static string PathOf(string name) => $"{Litmus.Folder}/{name}.litmus";
 
     private static ScenarioResult Sample(string file)
@@ -87,6 +95,9 @@ public sealed partial class ShippedScenarioTests
         string text = Litmus.WithCondition(Litmus.WithoutSchedule(Repository.Read(file)), "~exists " + Harm);
         return ScenarioRunner.Run(Litmus.Parse(text, Path.Combine(Repository.Root, file)));
     }
+
+    [GeneratedRegex("`([^`]+)`")]
+    private static partial Regex Quoted();
 
     [GeneratedRegex(@"(?:Correct|Broken)\s+twins?:\s+([\w+-]+)\.")]
     private static partial Regex TwinName();
