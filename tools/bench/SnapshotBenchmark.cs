@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using BenchmarkDotNet.Attributes;
 using Emu.Machines;
 using Emu.Memory;
@@ -6,7 +7,9 @@ namespace Emu.Bench;
 
 /// <summary>Snapshot and restore of a machine of 64 MiB, of which 1 MiB changed in between.</summary>
 [MemoryDiagnoser]
-public sealed class SnapshotBenchmark : IDisposable
+[InProcess]
+[SuppressMessage("Design", "CA1001", Justification = "BenchmarkDotNet calls the clean-up, and derives from this class")]
+public class SnapshotBenchmark
 {
     private Machine _machine = null!;
     private MachineSnapshot _snapshot = null!;
@@ -22,7 +25,7 @@ public sealed class SnapshotBenchmark : IDisposable
     }
 
     [GlobalCleanup]
-    public void Dispose() => _machine.Dispose();
+    public void Cleanup() => _machine.Dispose();
 
     [Benchmark]
     public MachineSnapshot ChangeOneMegabyte_Snapshot()
