@@ -1,8 +1,6 @@
 using System.Buffers.Binary;
-using System.Text;
 using Emu.Boot;
 using Emu.Cpus;
-using Emu.Interrupts;
 using Emu.Memory;
 using Emu.Tests.House;
 using Xunit;

@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using Emu.Cpus;
 using Emu.Execution;
 using Emu.Instructions;
-using Emu.Memory;
 using Iced.Intel;
 using Xunit;
 
