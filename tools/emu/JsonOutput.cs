@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using Emu.Scenarios;
 
 namespace Emu.Cli;
 
@@ -42,10 +43,11 @@ internal sealed record MatrixJson(
     string Protocol, string Sync, string Fence, string Ipi, string Ack, string Site, string Profile, int Runs, string Verdict, ulong? Seed);
 
 /// <summary>The shapes of all our JSON, written by the compiler: reflection would cost start-up time.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, NewLine = "\n")]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, NewLine = "\n", UseStringEnumConverter = true)]
 [JsonSerializable(typeof(BootJson))]
 [JsonSerializable(typeof(CpuModelJson[]))]
 [JsonSerializable(typeof(MatrixJson[]))]
+[JsonSerializable(typeof(ScenarioResult[]))]
 [JsonSerializable(typeof(FetchProfileJson[]))]
 internal sealed partial class JsonShapes : JsonSerializerContext
 {

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Emu.Boot;
+using Emu.Scenarios;
 
 namespace Emu.Cli;
 
@@ -24,6 +25,11 @@ public static class Program
         catch (Exception e) when (e is UsageException or BootException)
         {
             return Complain(terminal, e.Message, ExitCode.Usage);
+        }
+        catch (ScenarioException e)
+        {
+            string more = e.Errors.Count > 1 ? $" (and {e.Errors.Count - 1} more below it)" : "";
+            return Complain(terminal, $"{e.Errors[0]}{more}", ExitCode.Usage);
         }
         catch (OutOfMemoryException)
         {
