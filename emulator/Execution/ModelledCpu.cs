@@ -120,6 +120,7 @@ public sealed unsafe class ModelledCpu : IDisposable
     /// <summary>Where less than half of the queue is filled: all fetch events that are possible, in order, each of a random version.</summary>
     public void FetchAhead(DeterministicRandom random)
     {
+        Resync();
         if (!Queue.IsHalfEmpty)
             return;
         if (Queue.Profile.Retention == Retention.Queue)
@@ -207,6 +208,7 @@ public sealed unsafe class ModelledCpu : IDisposable
         _s->YieldRequested = 0;
         while (_s->Budget > 0 && _s->YieldRequested == 0)
         {
+            Resync();
             if (Queue.IsHalfEmpty)
                 FetchAll();
             if (!Execute(out bool retired))

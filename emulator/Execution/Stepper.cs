@@ -21,9 +21,12 @@ public sealed unsafe class Stepper : IDisposable
     {
         public ulong BytesLow, BytesHigh;
         public ulong MaskLow, MaskHigh;
+
+        // All that a look-up compares stands in one cache line.
+        public ulong Rip;
+        public uint ModeKey;
         public int Length;
-        private readonly int _pad0;
-        private readonly ulong _pad1, _pad2, _pad3;
+        private readonly ulong _pad0, _pad1;
         public Block Block;
         public Op Op;
         public Op Stop;
@@ -45,11 +48,21 @@ public sealed unsafe class Stepper : IDisposable
     {
         // The first bytes take part, so that the versions of a patched instruction do not push each other out.
         uint hash = (uint)s->Rip ^ (uint)(s->Rip >> 13) ^ s->ModeKey << 5 ^ (uint)(*(ushort*)bytes * 0x9E37u >> 6);
-        Entry* e = _entries + (hash & (Entries - 1));
-        if (e->Block.Rip == s->Rip && e->Block.ModeKey == s->ModeKey && e->Length <= available && e->Length != 0 && Matches(e, bytes))
+        uint index = hash & (Entries - 1);
+        Entry* e = _entries + index;
+        if (Serves(e, s, bytes, available))
             return e;
+        // Two ways: what a newcomer pushes out moves to the other one.
+        Entry* other = _entries + (index ^ 1);
+        if (Serves(other, s, bytes, available))
+            return other;
+        if (e->Length != 0)
+            *other = *e;
         return Refill(e, s, bytes, available);
     }
+
+    private static bool Serves(Entry* e, CpuState* s, byte* bytes, int available) =>
+        e->Rip == s->Rip && e->ModeKey == s->ModeKey && e->Length <= available && e->Length != 0 && Matches(e, bytes);
 
     /// <summary>Runs a decoded instruction. True when it retired; else the exit reason tells.</summary>
     internal bool Execute(CpuState* s, Entry* e)
@@ -109,8 +122,8 @@ public sealed unsafe class Stepper : IDisposable
             return null;
         int length = instruction.IsInvalid ? 1 : instruction.Length;
         *e = default;
-        e->Block.Rip = s->Rip;
-        e->Block.ModeKey = s->ModeKey;
+        e->Rip = e->Block.Rip = s->Rip;
+        e->ModeKey = e->Block.ModeKey = s->ModeKey;
         e->Block.RipMask = BlockBuilder.RipMask(s->ModeKey);
         e->Block.InstructionCount = 1;
         e->Block.Valid = 1;
