@@ -45,7 +45,9 @@ internal sealed class BootReport(Machine machine, BootImage image, RunResult res
         string rule = stale.Outcome == StaleOutcome.GeneralProtection
             ? "on-mismatch=gp: #GP(0), the erratum of unsynchronised cross-modifying code"
             : "on-mismatch=stale: the old bytes were executed";
-        yield return $"CPU {stale.Cpu} ran no serialising instruction in between, and profile {machine.Options.Profile.Name} has {rule}";
+        int[] others = [.. machine.StaleExecutions.Where(s => s.Outcome == stale.Outcome && s.Cpu != stale.Cpu && s.Rip == stale.Rip).Select(s => s.Cpu.Value).Distinct()];
+        string likewise = others.Length == 0 ? "" : $"; likewise CPU {string.Join(", CPU ", others)}";
+        yield return $"CPU {stale.Cpu} ran no serialising instruction in between, and profile {machine.Options.Profile.Name} has {rule}{likewise}";
     }
 
     private string Place(ulong address)
