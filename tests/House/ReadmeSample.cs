@@ -3,11 +3,13 @@ using Emu.Boot;
 using Emu.Cpus;
 using Emu.Fetch;
 using Emu.Machines;
+using Emu.Tests.House;
 using Xunit;
 
-namespace Emu.Tests.House;
+// Not of Emu.Tests: there, Machine is a namespace.
+namespace Emu.Examples;
 
-/// <summary>The C# of the README, word for word: <see cref="ReadmeTests.Sample_OfTheLibrary_IsTheOneThatIsTested"/>.</summary>
+/// <summary>The C# of the README, word for word: <see cref="ReadmeExampleTests.Sample_OfTheLibrary_IsTheOneThatIsTested"/>.</summary>
 public sealed class ReadmeSample
 {
     private static readonly string path = Path.Combine(Repository.Root, "images/emu64.elf");
