@@ -96,6 +96,26 @@ public static unsafe class Chain
         return null;
     }
 
+    /// <summary>
+    /// Goes on where a transfer (INT n, IRET, SYSCALL and the like) has set RIP: by way of the jump cache where nothing waits to be looked at between
+    /// two instructions, else by the loop. The operation is returned, not called: callers here have frames.
+    /// </summary>
+    public static Op* Continue(CpuState* s, Op* op)
+    {
+        LeaveAt(s, op);
+        if (s->ExitRequested != 0 || s->Exit != ExitReason.None || s->Activity != Activity.Active
+            || s->InterruptShadow != 0 || (s->SystemFlags & Rflags.Tf) != 0)
+            return null;
+        Cpu cpu = Cpu.Of(s);
+        if (cpu.Mailbox != Mail.None || ((s->SystemFlags & Rflags.If) != 0 && cpu.Apic.HasInterrupt))
+            return null;
+        JumpCacheEntry* e = (JumpCacheEntry*)s->JumpCache + JumpCacheEntry.IndexOf(s->Rip);
+        if (e->Rip != s->Rip || e->Key != s->JumpKey)
+            return null;
+        s->Budget -= e->Block->InstructionCount;
+        return s->Budget < 0 ? OutOfBudget(s, e->Block) : Block.Ops(e->Block);
+    }
+
     /// <summary>Last in every block that does not end in a branch: goes on at the next RIP.</summary>
     public static Op* EndOfBlock(CpuState* s, Op* op) => Follow(s, &op->Taken, op->Immediate);
 

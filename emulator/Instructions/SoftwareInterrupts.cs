@@ -33,7 +33,7 @@ public static unsafe class SoftwareInterrupts
         bool stepping = (s->SystemFlags & Rflags.Tf) != 0;
         _ = EventDelivery.Deliver(s, vector, kind, null, Op.NextRipOf(op));
         if (!stepping)
-            return Chain.LeaveAt(s, op);
+            return Chain.Continue(s, op);
         // "INT n clears TF ... so no single-step trap follows" (SDM, "Single-Step Exception Condition"): the loop, which traps behind an instruction
         // that retired with TF set, takes this one for an event.
         ulong rip = s->Rip;

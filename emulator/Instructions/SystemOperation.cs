@@ -19,5 +19,5 @@ internal static unsafe class SystemOperation
     public static Op* LeaveAfter(CpuState* s, Op* op, bool ok) => ok ? Chain.LeaveAfter(s, op) : Chain.Fault(s, op);
 
     /// <summary>Leaves where the instruction has set RIP, or with the fault recorded.</summary>
-    public static Op* LeaveAt(CpuState* s, Op* op, bool ok) => ok ? Chain.LeaveAt(s, op) : Chain.Fault(s, op);
+    public static Op* LeaveAt(CpuState* s, Op* op, bool ok) => ok ? Chain.Continue(s, op) : Chain.Fault(s, op);
 }

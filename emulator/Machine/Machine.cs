@@ -247,7 +247,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         _running = null;
         _sliceStart += (ulong)retired;
         Instructions += (ulong)retired;
-        _hash = StateHash.Combine(_hash, StateHash.OfCpu(cpu));
+        _hash = StateHash.Combine(_hash, StateHash.OfProgress(cpu));
         if (cpu.State->Exit == ExitReason.Unsupported)
             RequestStop(new RunResult(StopReason.Unsupported, 0, cpu.StopMessage ?? "unsupported"));
         else if (cpu.State->Activity == Activity.Shutdown)

@@ -14,6 +14,14 @@ internal static unsafe class StateHash
         return hash ^ (hash >> 29);
     }
 
+    /// <summary>How far a CPU has come: what is hashed at the end of every slice, and so must cost little.</summary>
+    public static ulong OfProgress(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
+        ulong hash = Combine((ulong)cpu.Index.Value ^ s->Rip, s->Registers[0] ^ s->Retired << 16);
+        return Combine(hash, s->Registers[4] ^ s->FlagResult << 7);
+    }
+
     /// <summary>Registers, flags and instruction pointer of a CPU.</summary>
     public static ulong OfCpu(Cpu cpu)
     {
