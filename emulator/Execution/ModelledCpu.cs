@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Emu.Cpus;
 using Emu.Fetch;
@@ -61,7 +62,7 @@ public sealed unsafe class ModelledCpu : IDisposable
     public Action<StaleExecution>? OnStale { get; set; }
 
     /// <summary>Linear address of the next instruction.</summary>
-    public ulong LinearRip => _s->Is64Bit ? _s->Rip : (_s->Cs.Base + _s->Rip) & uint.MaxValue;
+    public ulong LinearRip => (_s->ModeKey & ModeKey.CodeSizeMask) == 2 ? _s->Rip : (_s->Cs.Base + _s->Rip) & uint.MaxValue;
 
     /// <summary>Units that a fetch event may read now, by linear address.</summary>
     public int FetchCandidates(Span<ulong> units)
@@ -253,18 +254,21 @@ public sealed unsafe class ModelledCpu : IDisposable
     }
 
     /// <summary>Follows the instruction pointer: what was flushed is dropped, and a jump is followed.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Resync()
     {
         ulong linear = LinearRip;
+        if (_flushed || Queue.Start != linear)
+            Redirect(linear);
+    }
+
+    private void Redirect(ulong linear)
+    {
         if (_flushed)
-        {
             Queue.Flush(linear);
-            _flushed = false;
-        }
-        else if (Queue.Start != linear)
-        {
+        else
             Queue.Branch(linear);
-        }
+        _flushed = false;
     }
 
     private bool DemandFetch()
