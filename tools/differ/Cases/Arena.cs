@@ -104,9 +104,8 @@ public sealed unsafe class Arena
         return _pages.TryGetValue(linear & Page.Mask, out ulong physical) ? physical | (linear & Page.OffsetMask) : ulong.MaxValue;
     }
 
-    /// <summary>True for data, or code, that may be written.</summary>
-    public bool IsWritable(ulong linear) =>
-        HoldsCode(linear, -16) || Physical(linear) is ulong at && at != ulong.MaxValue && (at & Page.Mask) != ReadOnlyPage;
+    /// <summary>True for data that may be written.</summary>
+    public bool IsWritable(ulong linear) => Physical(linear) is ulong at && at != ulong.MaxValue && (at & Page.Mask) != ReadOnlyPage;
 
     /// <summary>Linear and physical addresses of all mapped data pages of protected modes.</summary>
     public IEnumerable<KeyValuePair<ulong, ulong>> DataPages => _pages;
@@ -137,6 +136,25 @@ public sealed unsafe class Arena
             code[i] = c.Code[i];
         code[c.Length] = 0xEB;
         code[c.Length + 1] = 0xFE;
+    }
+
+    /// <summary>What data memory holds when a case starts; false where some of it is not mapped.</summary>
+    public bool TryReadStart(Case c, ulong linear, int size, out ulong value)
+    {
+        value = 0;
+        for (int i = 0; i < size; i++)
+        {
+            ulong physical = Physical(linear + (ulong)i);
+            if (physical == ulong.MaxValue)
+                return false;
+            byte b = Image[physical];
+            foreach (MemoryPatch patch in c.Memory)
+                for (int p = 0; p < patch.Bytes.Length; p++)
+                    if (Physical(patch.Address + (ulong)p) == physical)
+                        b = patch.Bytes[p];
+            value |= (ulong)b << 8 * i;
+        }
+        return true;
     }
 
     /// <summary>Brings the background back.</summary>
@@ -173,7 +191,7 @@ public sealed unsafe class Arena
     private void MapAll()
     {
         for (ulong a = CodeStart; a < CodeEnd; a += Page.Size)
-            Map(a, a, Present | Writable);
+            Map(a, a, Present); // not writable: what a case changed there would not be taken back
         // Unicorn keeps a translation of the page of the GDT from before paging: so it is mapped, and compared like the others.
         MapData(GdtAddress, GdtAddress, Present | Writable);
         foreach (ulong at in DataBases)

@@ -164,7 +164,8 @@ public sealed unsafe class UnicornMachine : IDisposable
         // A fault in fetching the target of a branch: the branch itself is done. Behind an exit Unicorn also looks up the byte before it.
         ulong at = EffectiveAddress.Linear(c, Register.CS, o.Rip);
         ulong fault = stop.UnmappedAddress != ulong.MaxValue ? stop.UnmappedAddress : o.FaultAddress;
-        if (c.Last.FlowControl != FlowControl.Next && o.Vector is 14 or Outcome.NotCanonical && o.Rip != c.Rip && (fault == at || fault == at - 1))
+        bool fetch = o.Vector is 14 or Outcome.NotCanonical ? fault == at || fault == at - 1 : o.Vector == 13 && IsCanonical(at) && !IsCanonical(at - 1);
+        if (c.Last.FlowControl != FlowControl.Next && o.Rip != c.Rip && fetch)
         {
             o.Vector = Outcome.NoVector;
             o.FaultAddress = 0;
