@@ -9,6 +9,7 @@ public static class CommandTree
     {
         RunCommand.Build(),
         ReplayCommand.Build(),
+        LockstepCommand.Build(),
         CodesCommand.Build(),
     };
 }

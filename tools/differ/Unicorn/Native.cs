@@ -30,16 +30,10 @@ internal static unsafe partial class Native
     public static partial UnicornError uc_close(nint engine);
 
     [LibraryImport(Library)]
-    public static partial UnicornError uc_mem_map(nint engine, ulong address, nuint size, uint permissions);
-
-    [LibraryImport(Library)]
     public static partial UnicornError uc_mem_map_ptr(nint engine, ulong address, nuint size, uint permissions, void* host);
 
     [LibraryImport(Library)]
-    public static partial UnicornError uc_mem_read(nint engine, ulong address, void* bytes, nuint size);
-
-    [LibraryImport(Library)]
-    public static partial UnicornError uc_mem_write(nint engine, ulong address, void* bytes, nuint size);
+    public static partial UnicornError uc_mem_unmap(nint engine, ulong address, nuint size);
 
     [LibraryImport(Library)]
     [SuppressGCTransition]
@@ -67,9 +61,6 @@ internal static unsafe partial class Native
     // integer arguments of variadic functions as they pass those of others.
     [LibraryImport(Library)]
     public static partial UnicornError uc_hook_add(nint engine, out nuint hook, int type, void* callback, nint user, ulong begin, ulong end, int instruction);
-
-    [LibraryImport(Library)]
-    public static partial UnicornError uc_hook_del(nint engine, nuint hook);
 
     // Variadic as well.
     [LibraryImport(Library, EntryPoint = "uc_ctl")]
@@ -194,6 +185,14 @@ public struct UnicornTableRegister
     public uint Flags;
 }
 
+/// <summary>uc_x86_msr.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct UnicornMsr
+{
+    public uint Number;
+    public ulong Value;
+}
+
 /// <summary>enum uc_hook_type, as far as the differ uses it.</summary>
 [Flags]
 public enum UnicornHooks
@@ -207,6 +206,7 @@ public enum UnicornHooks
     ReadProtected = 1 << 7,
     WriteProtected = 1 << 8,
     FetchProtected = 1 << 9,
+    Block = 1 << 3,
     MemoryInvalid = ReadUnmapped | WriteUnmapped | FetchUnmapped | ReadProtected | WriteProtected | FetchProtected,
     Read = 1 << 10,
     Write = 1 << 11,

@@ -13,6 +13,9 @@ public struct UnicornStop
 
     /// <summary>Address of an access to memory that is not mapped (physically), or ulong.MaxValue.</summary>
     public ulong UnmappedAddress;
+
+    /// <summary>It entered more blocks than it may.</summary>
+    public bool Runaway;
 }
 
 /// <summary>An error of a call that the differ has no use for: it is a fault of the differ, or of a Unicorn unlike the one it was written for.</summary>
@@ -28,8 +31,7 @@ public sealed unsafe class UnicornEngine : IDisposable
     private readonly nint _context;
     private GCHandle _self;
     private UnicornStop _stop;
-    private Func<ushort, int, uint>? _portRead;
-    private Action<ushort, int, uint>? _portWrite;
+    private int _blocks;
 
     /// <summary>Opens an engine.</summary>
     /// <exception cref="OracleMissingException">The library cannot be had.</exception>
@@ -50,6 +52,17 @@ public sealed unsafe class UnicornEngine : IDisposable
     /// <summary>Maps host memory at a physical address, readable, writable and executable.</summary>
     public void Map(ulong address, ulong size, void* host) => Check(Native.uc_mem_map_ptr(_engine, address, (nuint)size, 7, host), "uc_mem_map_ptr");
 
+    /// <summary>Takes a mapping back.</summary>
+    public void Unmap(ulong address, ulong size) => Check(Native.uc_mem_unmap(_engine, address, (nuint)size), "uc_mem_unmap");
+
+    /// <summary>
+    /// Asked when nothing is mapped at an address: it may map something there and return true, and the access goes on.
+    /// </summary>
+    public Func<ulong, bool>? OnUnmapped { get; set; }
+
+    /// <summary>Blocks that a run may enter before it is stopped: a guard against an exit that is never reached. 0 for no limit.</summary>
+    public int MaximumBlocks { get; set; }
+
     /// <summary>Remembers all registers.</summary>
     public void Save() => Check(Native.uc_context_save(_engine, _context), "uc_context_save");
 
@@ -64,6 +77,13 @@ public sealed unsafe class UnicornEngine : IDisposable
     }
 
     public void Write(UnicornRegister register, ulong value) => Check(Native.uc_reg_write(_engine, (int)register, &value), "uc_reg_write");
+
+    /// <summary>Writes a model-specific register.</summary>
+    public void WriteMsr(uint number, ulong value)
+    {
+        UnicornMsr msr = new() { Number = number, Value = value };
+        Check(Native.uc_reg_write(_engine, (int)UnicornRegister.Msr, &msr), "uc_reg_write(UC_X86_REG_MSR)");
+    }
 
     public UnicornTableRegister ReadTable(UnicornRegister register)
     {
@@ -103,22 +123,18 @@ public sealed unsafe class UnicornEngine : IDisposable
     public UnicornStop Run(ulong begin)
     {
         _stop = new UnicornStop { Vector = -1, UnmappedAddress = ulong.MaxValue };
+        _blocks = 0;
         _stop.Error = Native.uc_emu_start(_engine, begin, 0, 0, 0);
         if (_stop.Error == UnicornError.InvalidInstruction)
             _stop.Vector = 6;
         return _stop;
     }
 
-    /// <summary>Serves IN and OUT; without it Unicorn reads zero.</summary>
-    public void HookPorts(Func<ushort, int, uint> read, Action<ushort, int, uint> write)
+    /// <summary>Counts blocks, for <see cref="MaximumBlocks"/>.</summary>
+    public void CountBlocks()
     {
-        const int In = 218, Out = 500;
-        _portRead = read;
-        _portWrite = write;
-        delegate* unmanaged<nint, uint, int, nint, uint> onIn = &OnPortRead;
-        AddHook(UnicornHooks.Instruction, onIn, In);
-        delegate* unmanaged<nint, uint, int, uint, nint, void> onOut = &OnPortWrite;
-        AddHook(UnicornHooks.Instruction, onOut, Out);
+        delegate* unmanaged<nint, ulong, uint, nint, void> block = &OnBlock;
+        AddHook(UnicornHooks.Block, block);
     }
 
     public void Dispose()
@@ -130,9 +146,9 @@ public sealed unsafe class UnicornEngine : IDisposable
         _self.Free();
     }
 
-    private void AddHook(UnicornHooks type, void* callback, int instruction = 0) =>
+    private void AddHook(UnicornHooks type, void* callback) =>
         // begin > end: everywhere.
-        Check(Native.uc_hook_add(_engine, out _, (int)type, callback, GCHandle.ToIntPtr(_self), 1, 0, instruction), "uc_hook_add");
+        Check(Native.uc_hook_add(_engine, out _, (int)type, callback, GCHandle.ToIntPtr(_self), 1, 0, 0), "uc_hook_add");
 
     private static UnicornEngine Of(nint user) => (UnicornEngine)GCHandle.FromIntPtr(user).Target!;
 
@@ -148,15 +164,23 @@ public sealed unsafe class UnicornEngine : IDisposable
     [UnmanagedCallersOnly]
     private static byte OnInvalidMemory(nint engine, int type, ulong address, int size, long value, nint user)
     {
-        Of(user)._stop.UnmappedAddress = address;
+        UnicornEngine self = Of(user);
+        if (self.OnUnmapped?.Invoke(address) == true)
+            return 1;
+        self._stop.UnmappedAddress = address;
         return 0;
     }
 
     [UnmanagedCallersOnly]
-    private static uint OnPortRead(nint engine, uint port, int size, nint user) => Of(user)._portRead!((ushort)port, size);
-
-    [UnmanagedCallersOnly]
-    private static void OnPortWrite(nint engine, uint port, int size, uint value, nint user) => Of(user)._portWrite!((ushort)port, size, value);
+    private static void OnBlock(nint engine, ulong address, uint size, nint user)
+    {
+        UnicornEngine self = Of(user);
+        if (++self._blocks > self.MaximumBlocks && self.MaximumBlocks != 0)
+        {
+            self._stop.Runaway = true;
+            Native.uc_emu_stop(engine);
+        }
+    }
 
     private static void Check(UnicornError error, string call)
     {
