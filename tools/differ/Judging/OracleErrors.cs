@@ -23,7 +23,8 @@ public static class OracleErrors
         ["branch-target"] = IsBranchTarget,
         ["segment-limit"] = IsSegmentLimit,
         ["ret-imm16"] = IsRetImmediate,
-        ["lock-neg"] = (c, _, _, _) => c.First.Mnemonic == Mnemonic.Neg && c.First.HasLockPrefix,
+        ["lock-neg"] = (c, _, _, differences) =>
+            c.First.Mnemonic == Mnemonic.Neg && c.First.HasLockPrefix && (c.Count == 2 || OnlyFlags(differences)),
         ["test-alias"] = (c, oracle, _, _) => IsTestAlias(c.First.Code) && oracle.Vector != Outcome.NoVector,
         ["reserved-nop"] = (c, oracle, emu, _) => IsReservedNop(c.First) && oracle.Vector == InvalidOpcode && emu.Vector != InvalidOpcode,
         ["flags-at-fault"] = IsFlagsAtFault,
@@ -56,7 +57,7 @@ public static class OracleErrors
         ["pdep-pext"] = (c, _, _, _) => c.First.Mnemonic is Mnemonic.Pdep or Mnemonic.Pext,
         ["bzhi"] = (c, _, _, _) => c.First.Mnemonic == Mnemonic.Bzhi && (byte)EffectiveAddress.ValueOf(c, c.First.Op2Register) >= c.First.Op0Register.GetSize() * 8 - 1,
         ["bextr"] = (c, _, _, _) => c.First.Mnemonic == Mnemonic.Bextr && EndOfExtract(c) >= c.First.Op0Register.GetSize() * 8,
-        ["blsi-carry"] = (c, _, _, _) => c.First.Mnemonic == Mnemonic.Blsi,
+        ["blsi-carry"] = (c, _, _, differences) => c.First.Mnemonic == Mnemonic.Blsi && (c.Count == 2 || OnlyFlags(differences)),
         ["rex-mov"] = (c, oracle, _, _) =>
             oracle.Vector == InvalidOpcode && IsMoveOfImmediate(c.Count == 2 && oracle.Rip == c.Second.IP ? c.Second : c.First),
         ["fault-order"] = (c, oracle, emu, differences) => differences.Count == 1 && IsFaultOrder(c, oracle, emu),

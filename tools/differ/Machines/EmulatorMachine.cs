@@ -104,6 +104,7 @@ public sealed unsafe class EmulatorMachine : IDisposable
         else
             RunBlocks(c, s, path);
         Collect(c, o, s);
+        o.Ram = Ram;
         Sabotage?.Invoke(c, o);
     }
 

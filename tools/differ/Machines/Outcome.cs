@@ -1,7 +1,7 @@
 namespace Emu.Differ.Machines;
 
 /// <summary>How a case ended on one machine. The memory it left is the machine's own until the next case.</summary>
-public sealed class Outcome
+public sealed unsafe class Outcome
 {
     /// <summary>No exception.</summary>
     public const int NoVector = -1;
@@ -23,6 +23,9 @@ public sealed class Outcome
 
     /// <summary>Address of the access that faulted, where <see cref="Vector"/> is #PF; else 0.</summary>
     public ulong FaultAddress;
+
+    /// <summary>The machine's RAM, by physical address.</summary>
+    public byte* Ram;
 
     /// <summary>What the machine could not do, or null: it is then no oracle, or no implementation, for the case.</summary>
     public string? Refusal;

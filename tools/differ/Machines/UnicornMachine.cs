@@ -137,6 +137,7 @@ public sealed unsafe class UnicornMachine : IDisposable
     private void Collect(Case c, Outcome o, in UnicornStop stop)
     {
         o.Clear();
+        o.Ram = _ram;
         for (int i = 0; i < 16; i++)
             o.Registers[i] = i < _general ? _values[i] : 0;
         o.Flags = _values[_general];
