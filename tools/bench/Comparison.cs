@@ -52,6 +52,15 @@ internal sealed partial class Comparison(string emu, string? qemu, string image,
         return missed == 0 ? 0 : 1;
     }
 
+    /// <summary>Millions of instructions per second of CPU time under p6: a long run of the guest kernel less a short one.</summary>
+    public static double ModelledMips(string emu)
+    {
+        static ChildResult Boot(string emu, int rounds) => ChildProcess.Run(emu, ["boot", "--profile", "p6", "--schedule", "round-robin", "--append", $"rounds={rounds}"]);
+        ChildResult few = Boot(emu, 64);
+        ChildResult many = Boot(emu, 8000);
+        return (Instructions(many) - Instructions(few)) / (many.CpuSeconds - few.CpuSeconds) * 1e-6;
+    }
+
     private Rate RunEmu(Kernel k)
     {
         ChildResult Once(int n) => ChildProcess.Run(emu, ["boot", image, "--cpus", $"{k.Cpus}", "--memory", "128M", "--profile", "coherent", "--append", $"kernel={k.Name} n={n}"]);
