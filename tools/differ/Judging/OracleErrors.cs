@@ -52,8 +52,8 @@ public static class OracleErrors
         ["clflush-probe"] = (c, oracle, emu, _) =>
             c.First.Mnemonic == Mnemonic.Clflush && emu.Rip == c.First.IP && oracle.Rip != emu.Rip && emu.Vector >= StackFault,
         ["enter16"] = (c, oracle, emu, differences) =>
-            c.First.Code == Code.Enterw_imm16_imm8 && c.Mode == CodeMode.Long64 && differences.Count == 1
-            && emu.Registers[5] == (oracle.Registers[5] & 0xFFFF | c.Registers[5] & ~0xFFFFUL),
+            c.First.Code == Code.Enterw_imm16_imm8 && c.Mode == CodeMode.Long64
+            && (c.Count == 2 || differences.Count == 1) && (c.Count == 2 || emu.Registers[5] == (oracle.Registers[5] & 0xFFFF | c.Registers[5] & ~0xFFFFUL)),
         ["pdep-pext"] = (c, _, _, _) => c.First.Mnemonic is Mnemonic.Pdep or Mnemonic.Pext,
         ["bzhi"] = (c, _, _, _) => c.First.Mnemonic == Mnemonic.Bzhi && (byte)EffectiveAddress.ValueOf(c, c.First.Op2Register) >= c.First.Op0Register.GetSize() * 8 - 1,
         ["bextr"] = (c, _, _, _) => c.First.Mnemonic == Mnemonic.Bextr && EndOfExtract(c) >= c.First.Op0Register.GetSize() * 8,

@@ -144,9 +144,6 @@ public sealed unsafe class LockstepOracle : IDisposable
         return ulong.MaxValue;
     }
 
-    /// <summary>CR2.</summary>
-    public ulong FaultAddress => _engine.Read(UnicornRegister.Cr2);
-
     public byte ByteAt(ulong physical) => _ram[physical];
 
     public void Dispose()

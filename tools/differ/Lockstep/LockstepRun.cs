@@ -181,7 +181,7 @@ public sealed unsafe class LockstepRun : IDisposable
         }
         if (next == linear + (ulong)i.Length)
         {
-            Differences.Add(new Difference("exception", stop.Vector == 14 ? $"#PF at {_oracle.FaultAddress:x}" : $"vector {stop.Vector}", "none"));
+            Differences.Add(new Difference("exception", stop.Vector == 14 ? $"#PF at {stop.FaultAddress:x}" : $"vector {stop.Vector}", "none"));
             return false;
         }
         ulong stack = s->Registers[4];

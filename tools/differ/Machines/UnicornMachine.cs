@@ -26,7 +26,7 @@ public sealed unsafe class UnicornMachine : IDisposable
     private static readonly UnicornRegister[] s_system =
     [
         UnicornRegister.Es, UnicornRegister.Cs, UnicornRegister.Ss, UnicornRegister.Ds, UnicornRegister.Fs, UnicornRegister.Gs,
-        UnicornRegister.FsBase, UnicornRegister.GsBase, UnicornRegister.Cr2,
+        UnicornRegister.FsBase, UnicornRegister.GsBase,
     ];
 
     private readonly Arena _arena;
@@ -128,7 +128,11 @@ public sealed unsafe class UnicornMachine : IDisposable
         int count = 1;
         // Where there is no code the fetch ends the run.
         if (c.Last.FlowControl != FlowControl.Next && BranchTarget.TryFind(c, _ram, out ulong target) && HoldsCode(target))
+        {
             exits[count++] = target;
+            // An exit counts only when it is translated, and some earlier case may have stood there.
+            _engine.RemoveTranslations(target, target + 1);
+        }
         _engine.SetExits(exits[..count]);
     }
 
@@ -150,7 +154,7 @@ public sealed unsafe class UnicornMachine : IDisposable
         o.GsBase = c.Mode == CodeMode.Long64 ? system[7] : 0;
         o.Vector = stop.Vector;
         if (stop.Vector == 14)
-            o.FaultAddress = system[8];
+            o.FaultAddress = stop.FaultAddress;
         if (stop.Error is UnicornError.ReadUnmapped or UnicornError.WriteUnmapped or UnicornError.FetchUnmapped)
         {
             // Far from the arena, where there are no tables to walk (see MapData).
@@ -162,11 +166,9 @@ public sealed unsafe class UnicornMachine : IDisposable
         {
             o.Refusal = $"uc_emu_start: {stop.Error}";
         }
-        // A fault in fetching the target of a branch: the branch itself is done. Behind an exit Unicorn also looks up the byte before it.
-        ulong at = EffectiveAddress.Linear(c, Register.CS, o.Rip);
-        ulong fault = stop.UnmappedAddress != ulong.MaxValue ? stop.UnmappedAddress : o.FaultAddress;
-        bool fetch = o.Vector is 14 or Outcome.NotCanonical ? fault == at || fault == at - 1 : o.Vector == 13 && IsCanonical(at) && !IsCanonical(at - 1);
-        if (c.Last.FlowControl != FlowControl.Next && o.Rip != c.Rip && fetch)
+        // A fault in fetching the target of a branch: the branch itself is done. Behind an exit Unicorn also looks up the byte before it, and may fault in that.
+        bool left = c.Last.FlowControl != FlowControl.Next && o.Rip != c.First.IP && o.Rip != c.Last.IP;
+        if (left && o.Vector is (13 or 14 or Outcome.NotCanonical))
         {
             o.Vector = Outcome.NoVector;
             o.FaultAddress = 0;

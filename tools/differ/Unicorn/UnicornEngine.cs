@@ -14,6 +14,9 @@ public struct UnicornStop
     /// <summary>Address of an access to memory that is not mapped (physically), or ulong.MaxValue.</summary>
     public ulong UnmappedAddress;
 
+    /// <summary>CR2 when <see cref="Vector"/> is #PF.</summary>
+    public ulong FaultAddress;
+
     /// <summary>It entered more blocks than it may.</summary>
     public bool Runaway;
 }
@@ -157,7 +160,12 @@ public sealed unsafe class UnicornEngine : IDisposable
     {
         UnicornEngine self = Of(user);
         if (self._stop.Vector < 0)
+        {
             self._stop.Vector = (int)vector;
+            // Now: when a run ends Unicorn looks up the addresses of the exits, and may fault in that.
+            if (vector == 14)
+                self._stop.FaultAddress = self.Read(UnicornRegister.Cr2);
+        }
         Native.uc_emu_stop(engine);
     }
 
