@@ -46,7 +46,12 @@ public sealed class Catalogue
             if (support == Support.Yes)
                 _set.Add(code);
             else
-                LeftOut.Add(new LeftOut(code, support == Support.Undefined ? "the CPU model lacks it" : "not implemented by Emu"));
+                LeftOut.Add(new LeftOut(code, support switch
+                {
+                    Support.Undefined => "the CPU model lacks it",
+                    Support.Unmade => "does not exist so on Intel's CPUs",
+                    _ => "not implemented by Emu",
+                }));
         }
         Codes = [.. codes.Where(_set.Contains)];
     }
@@ -56,6 +61,9 @@ public sealed class Catalogue
         Yes,
         No,
         Undefined,
+
+        /// <summary>No instance decodes as this code: 16-bit near branches in 64-bit mode, which only AMD's CPUs have.</summary>
+        Unmade,
     }
 
     public CodeMode Mode { get; }
@@ -141,6 +149,6 @@ public sealed class Catalogue
                 return Support.Undefined;
             return Support.Yes;
         }
-        return Support.No;
+        return Support.Unmade;
     }
 }
