@@ -49,7 +49,7 @@ public sealed class Catalogue
                 LeftOut.Add(new LeftOut(code, support switch
                 {
                     Support.Undefined => "the CPU model lacks it",
-                    Support.Unmade => "does not exist so on Intel's CPUs",
+                    Support.Unmade => "its bytes decode as another code, or as two",
                     _ => "not implemented by Emu",
                 }));
         }
@@ -62,7 +62,7 @@ public sealed class Catalogue
         No,
         Undefined,
 
-        /// <summary>No instance decodes as this code: 16-bit near branches in 64-bit mode, which only AMD's CPUs have.</summary>
+        /// <summary>No instance decodes as this code: 16-bit near branches in 64-bit mode, which only AMD has; x87 codes that include WAIT.</summary>
         Unmade,
     }
 
