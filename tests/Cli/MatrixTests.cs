@@ -37,6 +37,27 @@ public sealed partial class MatrixTests
     public void Matrix_X2ApicWithoutItsFence_Fails(string ipi, string fence, string verdict) =>
         Assert.Equal(verdict, Verdict("--protocol", "int3-ipi", "--profile", "intel", "--ipi", ipi, "--fence", fence));
 
+    /// <summary>Every IPI ends in IRET, which serialises: only between the sync and the IRET can a weak sync be seen.</summary>
+    [Theory]
+    [InlineData("none", 32, "fails")]
+    [InlineData("lfence", 32, "fails")]
+    [InlineData("mfence", 32, "fails")]
+    [InlineData("cpuid", 6, "no failure")]
+    [InlineData("iret", 6, "no failure")]
+    [InlineData("serialize", 6, "no failure")]
+    [InlineData("mov-cr2", 6, "no failure")]
+    public void Matrix_SiteInTheHandlersTailUnderIntel_NeedsASerialisingSync(string sync, int seeds, string verdict) =>
+        Assert.Equal(verdict, Verdict(seeds, "--protocol", "int3-ipi", "--site", "handler", "--profile", "intel", "--sync", sync, "--rounds", "64"));
+
+    /// <summary>An instruction across two cache lines is fetched in two parts: the tail needs a sync of its own.</summary>
+    [Theory]
+    [InlineData("int3-ipi", "line", "fails")]
+    [InlineData("int3-ipi", "page", "fails")]
+    [InlineData("text-poke-bp", "line", "no failure")]
+    [InlineData("text-poke-bp", "page", "no failure")]
+    public void Matrix_JumpAcrossLinesUnderIntel_NeedsThreeSyncs(string protocol, string site, string verdict) =>
+        Assert.Equal(verdict, Verdict(Seeds, "--protocol", protocol, "--site", site, "--profile", "intel", "--rounds", "16"));
+
     [Fact]
     public void Matrix_CombinationThatTheGuestRefuses_IsNotAVerdict() =>
         Assert.Equal("refused", Verdict("--protocol", "quadword", "--site", "line", "--profile", "p6"));
@@ -60,9 +81,11 @@ public sealed partial class MatrixTests
         Assert.Equal(Invocation.Of([.. line, "--jobs", "1"]).Out, Invocation.Of([.. line, "--jobs", "4"]).Out);
     }
 
-    private static string Verdict(params string[] options)
+    private static string Verdict(params string[] options) => Verdict(Seeds, [.. options, "--rounds", "16"]);
+
+    private static string Verdict(int seeds, params string[] options)
     {
-        Invocation run = Invocation.Of(["matrix", "--json", "--seeds", Seeds.ToString(), "--rounds", "16", .. options]);
+        Invocation run = Invocation.Of(["matrix", "--json", "--seeds", seeds.ToString(), .. options]);
         Assert.True(run.Code == ExitCode.Success, run.ToString());
         return JsonDocument.Parse(run.Out).RootElement.EnumerateArray().Single().GetProperty("verdict").GetString()!;
     }
