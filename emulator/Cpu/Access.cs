@@ -124,7 +124,7 @@ public static unsafe class Access
         // In a machine with store buffers every access goes the slow way, so that loads see the CPU's own waiting stores.
         byte* host = cpu.Memory.Pointer(physical);
         TlbFlags flags = t.Flags | (host != null ? TlbFlags.Ram : 0);
-        bool direct = host != null && cpu.StoreBuffer.Capacity == 0;
+        bool direct = host != null && cpu.StoreBuffer.Capacity == 0 && cpu.Observer == null;
         PageFlags pageFlags = host != null ? cpu.Memory.Flags[cpu.Memory.Offset(physical) >> Page.Shift] : 0;
         bool directWrite = direct && pageFlags == PageFlags.Dirty;
         return tlb->Fill(linear, physical, flags, direct ? host : null, directWrite);
@@ -150,10 +150,13 @@ public static unsafe class Access
         Cpu cpu = Cpu.Of(s);
         if (((TlbFlags)e->PhysicalAndFlags & TlbFlags.Ram) == 0)
         {
+            if (cpu.Observer?.ReachesDevice() == false)
+                return 0;
             // Uncached: earlier stores first (SDM, "Strengthening or Weakening the Memory-Ordering Model").
             cpu.StoreBuffer.DrainAll();
             return cpu.Bus.ReadMmio(cpu.Index, physical, size);
         }
+        cpu.Observer?.Loads(physical, linear, size);
         return cpu.StoreBuffer.Count == 0 ? cpu.Memory.Read(physical, size) : cpu.StoreBuffer.Load(physical, size);
     }
 
@@ -163,6 +166,8 @@ public static unsafe class Access
         Cpu cpu = Cpu.Of(s);
         if (((TlbFlags)e->PhysicalAndFlags & TlbFlags.Ram) == 0)
         {
+            if (cpu.Observer?.ReachesDevice() == false)
+                return;
             if (cpu.Profile.XapicIcrWaits)
                 cpu.StoreBuffer.DrainAll();
             cpu.Bus.WriteMmio(cpu.Index, physical, size, value);

@@ -40,6 +40,16 @@ public interface IClock
     ulong Now(CpuIndex cpu);
 }
 
+/// <summary>Sees what an instruction does beyond registers; the eyes of an explorer.</summary>
+public abstract class CpuObserver
+{
+    /// <summary>RAM is about to be read, the CPU's own waiting stores included.</summary>
+    public abstract void Loads(ulong physical, ulong linear, int size);
+
+    /// <summary>A device, a port or a register of the local APIC is about to be reached. False withholds the access: a read gives 0, a write is lost.</summary>
+    public abstract bool ReachesDevice();
+}
+
 /// <summary>Events that the interrupt fabric posts to a CPU. The CPU looks at them between two instructions.</summary>
 [Flags]
 public enum Mail
@@ -119,6 +129,9 @@ public sealed unsafe class Cpu : IDisposable
 
     /// <summary>Called by every event that serialises: empties the prefetch queue. The store buffer is drained by <see cref="Serialise"/> itself.</summary>
     public Action? OnSerialise { get; set; }
+
+    /// <summary>Sees accesses, while one is attached.</summary>
+    public CpuObserver? Observer { get; set; }
 
     /// <summary>The managed CPU of a state.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -134,7 +134,7 @@ public static unsafe class Msrs
         value = 0;
         Cpu cpu = Cpu.Of(s);
         if (address is >= X2ApicFirst and <= X2ApicLast)
-            return cpu.Model.Has(F.X2Apic) && cpu.Apic.TryReadMsr(address, out value);
+            return cpu.Model.Has(F.X2Apic) && cpu.Observer?.ReachesDevice() != false && cpu.Apic.TryReadMsr(address, out value);
         if (!TryFind(cpu.Model, address, out Msr? msr))
             return false;
         value = msr.Read != null ? msr.Read(s) : msr.Field != null ? *msr.Field(s) : msr.Constant;
@@ -148,7 +148,7 @@ public static unsafe class Msrs
         if (address is >= X2ApicFirst and <= X2ApicLast)
         {
             // SDM, "WRMSR": writes to x2APIC registers do not serialise; they may even pass earlier stores, unless the profile says otherwise.
-            if (!cpu.Model.Has(F.X2Apic))
+            if (!cpu.Model.Has(F.X2Apic) || cpu.Observer?.ReachesDevice() == false)
                 return false;
             if (cpu.Profile.X2apicIcrWaits)
                 cpu.StoreBuffer.DrainAll();

@@ -84,6 +84,8 @@ public static unsafe class PortIo
     private static uint Read(CpuState* s, ushort port, int size)
     {
         Cpu cpu = Cpu.Of(s);
+        if (cpu.Observer?.ReachesDevice() == false)
+            return 0;
         cpu.StoreBuffer.DrainAll();
         return cpu.Bus.ReadPort(port, size);
     }
@@ -91,6 +93,8 @@ public static unsafe class PortIo
     private static void Write(CpuState* s, ushort port, int size, uint value)
     {
         Cpu cpu = Cpu.Of(s);
+        if (cpu.Observer?.ReachesDevice() == false)
+            return;
         cpu.StoreBuffer.DrainAll();
         cpu.Bus.WritePort(port, size, value);
     }

@@ -286,6 +286,7 @@ public static class PageWalk
             entry = pending.Load(address, path.EntrySize);
         else
             entry = memory.Read(address, path.EntrySize);
+        memory.NoteTable(address);
         switch (path.Depth++)
         {
             case 0:

@@ -14,6 +14,12 @@ public enum PageFlags : byte
 
     /// <summary>Holds bytes that were decoded or prefetched: every store is shown to <see cref="ICodeObserver"/>.</summary>
     Code = 2,
+
+    /// <summary>A paging structure that a walk has read; noted only while a <see cref="MemoryJournal"/> is attached.</summary>
+    Tables = 4,
+
+    /// <summary>Holds code that an explorer found to be patched: <see cref="MemoryJournal"/> keeps its changes apart.</summary>
+    Patched = 8,
 }
 
 /// <summary>Told of stores to pages that hold code.</summary>
@@ -84,6 +90,9 @@ public sealed unsafe class PhysicalMemory : IDisposable
     /// <summary>Whose store is being made, for observers.</summary>
     public Writer Writer { get; set; } = Writer.Nobody;
 
+    /// <summary>Keeps every change, while one is attached.</summary>
+    public MemoryJournal? Journal { get; set; }
+
     /// <summary>Adds one who is told of stores to code pages.</summary>
     public void Observe(ICodeObserver observer) => _observers = [.. _observers, observer];
 
@@ -138,7 +147,11 @@ public sealed unsafe class PhysicalMemory : IDisposable
     {
         ulong offset = Offset(address);
         PageFlags flags = _flags[offset >> Page.Shift];
-        if ((flags & PageFlags.Code) != 0)
+        if (Journal != null)
+        {
+            Journal.Write(address, _ram + offset, size, value, flags);
+        }
+        else if ((flags & PageFlags.Code) != 0)
         {
             foreach (ICodeObserver observer in _observers)
                 observer.BeforeCodeWrite(address, size);
@@ -151,6 +164,13 @@ public sealed unsafe class PhysicalMemory : IDisposable
             WriteBytes(_ram + offset, size, value);
         }
         _flags[offset >> Page.Shift] |= PageFlags.Dirty;
+    }
+
+    /// <summary>A walk reads a paging structure here.</summary>
+    internal void NoteTable(ulong address)
+    {
+        if (Journal != null && Offset(address) is var offset and not ulong.MaxValue)
+            _flags[offset >> Page.Shift] |= PageFlags.Tables;
     }
 
     /// <summary>Copies bytes in, over any number of pages; false, and nothing written, when a part is not RAM.</summary>

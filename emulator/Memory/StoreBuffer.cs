@@ -7,6 +7,16 @@ namespace Emu.Memory;
 /// <param name="Linear">The linear address that the program used.</param>
 public readonly record struct PendingStore(ulong Address, ulong Linear, ulong Value, int Size);
 
+/// <summary>Decides which stores wait in a buffer, and sees those that leave it; for an explorer, to whom only bytes that others look at are worth a choice.</summary>
+public abstract class StorePolicy
+{
+    /// <summary>True when a store has to wait; false when it may go to memory past those that wait.</summary>
+    public abstract bool Waits(ulong address, ulong linear, int size);
+
+    /// <summary>A store that waited is about to reach memory.</summary>
+    public abstract void Draining();
+}
+
 /// <summary>
 /// A CPU's store buffer (x86-TSO: Sewell et al., CACM 2010): first in, first out; loads of the same CPU see it, others do not.
 /// With capacity 0 stores go to memory at once. Addresses are physical and an entry never crosses a page.
@@ -38,10 +48,13 @@ public sealed class StoreBuffer
     /// <summary>Told of every store when it has reached memory.</summary>
     public Action<PendingStore>? OnDrain { get; set; }
 
+    /// <summary>Who decides which stores wait; null lets all of them wait.</summary>
+    public StorePolicy? Policy { get; set; }
+
     /// <summary>Puts a store in.</summary>
     public void Add(ulong address, ulong linear, int size, ulong value)
     {
-        if (Capacity == 0)
+        if ((Policy != null && !Policy.Waits(address, linear, size)) || Capacity == 0)
         {
             Commit(new PendingStore(address, linear, value, size));
             return;
@@ -57,6 +70,7 @@ public sealed class StoreBuffer
     {
         if (Count == 0)
             return false;
+        Policy?.Draining();
         PendingStore oldest = _ring[_head];
         _head = (_head + 1) % _ring.Length;
         Count--;
@@ -92,6 +106,13 @@ public sealed class StoreBuffer
                 return true;
         }
         return false;
+    }
+
+    /// <summary>Copies the entries out, oldest first.</summary>
+    public void CopyTo(Span<PendingStore> entries)
+    {
+        for (int i = 0; i < Count; i++)
+            entries[i] = this[i];
     }
 
     /// <summary>Drops everything and takes over the given entries (restoring a snapshot).</summary>
