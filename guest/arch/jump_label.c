@@ -49,6 +49,14 @@ static void make_code(const struct jump_entry *entry, enum jump_label_type type,
 		memcpy(p->code, p->size == JMP8_INSN_SIZE ? nop2 : nop5, p->size);
 }
 
+void arch_jump_label_code(const struct jump_entry *entry, enum jump_label_type type, u8 *code)
+{
+	struct jump_label_patch p = { .size = arch_jump_entry_size(entry) };
+
+	make_code(entry, type, &p);
+	memcpy(code, p.code, p.size);
+}
+
 /* Linux's __jump_label_patch(): what is there must be what we think it is, or something else is badly wrong. */
 static void __jump_label_patch(const struct jump_entry *entry, enum jump_label_type type, struct jump_label_patch *p)
 {

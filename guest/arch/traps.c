@@ -4,6 +4,7 @@
 #include "asm.h"
 #include "cpu.h"
 #include "kernel.h"
+#include "params.h"
 #include "ptrace.h"
 #include "smp.h"
 #include "sync_core.h"
@@ -36,16 +37,19 @@ DEFINE_PER_CPU(unsigned long, int3_retries);
 static void exc_int3(struct pt_regs *regs)
 {
 	unsigned long addr = regs->ip - INT3_INSN_SIZE;
-	int tries;
+	/* Each further try means that one more patch of this site has begun; and under explore= we know how many there are. */
+	unsigned int tries = exploring ? params.patches + 1 : 100;
 
-	this_cpu_inc(int3_count);
-	for (tries = 0; tries < 100; tries++) {
+	if (!exploring)
+		this_cpu_inc(int3_count);
+	while (tries--) {
 		if (poke_int3_handler(regs))
 			return;
 		if (user_mode(regs) || !kernel_text_address(addr))
 			break;
 		if (READ_ONCE(*(const u8 *)addr) != INT3_INSN_OPCODE) {
-			this_cpu_inc(int3_retries);
+			if (!exploring)
+				this_cpu_inc(int3_retries);
 			regs->ip = addr;
 			return;
 		}

@@ -77,6 +77,7 @@ static inline bool jump_entry_is_init(const struct jump_entry *entry)
 }
 
 /* arch/jump_label.c */
+void arch_jump_label_code(const struct jump_entry *entry, enum jump_label_type type, u8 *code);
 unsigned int arch_jump_entry_size(const struct jump_entry *entry);
 void arch_jump_label_transform(struct jump_entry *entry, enum jump_label_type type);
 bool arch_jump_label_transform_queue(struct jump_entry *entry, enum jump_label_type type);
@@ -84,6 +85,9 @@ void arch_jump_label_transform_apply(void);
 
 /* kernel/jump_label.c */
 void jump_label_init(void);
+/* What the site has to be while its key is disabled or enabled. */
+enum jump_label_type jump_label_type(const struct jump_entry *entry, bool enabled);
+bool jump_label_can_update(const struct jump_entry *entry);
 void jump_label_test(void);
 void static_key_enable(struct static_key *key);
 void static_key_disable(struct static_key *key);

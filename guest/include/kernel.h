@@ -10,10 +10,17 @@
 /* kernel/printk.c */
 int printk(const char *fmt, ...) __printf(1, 2);
 void vprintk(const char *fmt, va_list args); /* without the lock */
+void vsnprintk(char *buffer, size_t size, const char *fmt, va_list args); /* cut off at size, always ended by a zero */
 void bust_spinlocks(void);
 
 /* kernel/panic.c */
 struct pt_regs;
+/*
+ * Every bad end comes through panic(): a failed check directly, an exception by way of die(). A watcher that cares only for
+ * the fact stops at its first instruction; one that wants the words lets that CPU go on alone to panic_stop(), where
+ * panic_reason holds them and nothing has been printed yet and no other CPU told.
+ */
+extern char panic_reason[];
 void panic(const char *fmt, ...) __printf(1, 2) __noreturn;
 void die(const char *what, const struct pt_regs *regs) __noreturn;
 void show_regs(const struct pt_regs *regs);

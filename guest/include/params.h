@@ -24,6 +24,8 @@ struct params {
 	const struct site *site;
 	unsigned int rounds;
 	unsigned int cpus;
+	unsigned int explore; /* explore=: how often each CPU executes the site */
+	unsigned int patches;
 };
 extern struct params params;
 extern const char *const sync_names[];

@@ -21,6 +21,7 @@ typedef int32_t s32;
 #define __initdata __attribute__((section(".init.data")))
 #define __always_inline inline __attribute__((always_inline))
 #define noinline __attribute__((__noinline__))
+#define __noipa __attribute__((__noipa__)) /* nor inlined, nor merged with an equal one, nor seen through */
 #define __noreturn __attribute__((__noreturn__))
 #define __printf(fmt, first) __attribute__((__format__(__printf__, fmt, first)))
 #define __aligned(n) __attribute__((__aligned__(n)))

@@ -2,12 +2,40 @@
 #ifndef WORKLOAD_H
 #define WORKLOAD_H
 
-#include "types.h"
+#include "params.h"
+#include "sites.h"
+#include "smp.h"
 
 void workload_check_params(void); /* refuses combinations that make no sense */
 void workload_init_text(void);    /* site=init: patch and run the init site while it exists */
 void workload_run(void);          /* the experiment */
 void workload_report(void) __noreturn;
+
+/* Odd while a patch is going on; half of it is how many there were. The key is enabled exactly when that is odd. */
+extern u32 patch_seq;
+static inline bool key_enabled_at(u32 seq)
+{
+	return seq / 2 % 2;
+}
+void run_handler_site(void);
+/* protocol=up, or nobody else there: this CPU executes what it patches. */
+static inline bool executes_alone(void)
+{
+	return params.protocol == PROTOCOL_UP || nr_cpus_online == 1;
+}
+
+/* kernel/explore.c: explore= in place of all that. */
+void explore_run(void);
+void explore_report(void) __noreturn;
+void explore_check(struct site_run run);
+
+/*
+ * Markers, for an explorer: every CPU calls explore_begin() when all is prepared, with interrupts on, and explore_end() when it
+ * has done its part. An explorer takes its snapshot when every CPU stands at the first, and parks a CPU at the second
+ * with interrupts open: it still serves IPIs there, and comes back. What follows the second is outside the experiment.
+ */
+void explore_begin(void);
+void explore_end(void);
 
 /*
  * Markers, for whoever watches from outside: called right before and right after the code of one key is patched,

@@ -56,10 +56,8 @@ void __init jump_label_init(void)
 	}
 }
 
-static enum jump_label_type jump_label_type(const struct jump_entry *entry)
+enum jump_label_type jump_label_type(const struct jump_entry *entry, bool enabled)
 {
-	bool enabled = static_key_count(jump_entry_key(entry)) > 0;
-
 	return enabled ^ jump_entry_is_branch(entry) ? JUMP_LABEL_JMP : JUMP_LABEL_NOP;
 }
 
@@ -67,7 +65,7 @@ static enum jump_label_type jump_label_type(const struct jump_entry *entry)
  * The subject of "[PATCH 1/4] jump label - make init_kernel_text() global": init text is freed after boot, and whoever
  * owns that memory by then does not want a jump written into it.
  */
-static bool jump_label_can_update(const struct jump_entry *entry)
+bool jump_label_can_update(const struct jump_entry *entry)
 {
 	unsigned long code = jump_entry_code(entry);
 
@@ -83,9 +81,10 @@ static bool jump_label_can_update(const struct jump_entry *entry)
 static void jump_label_update(struct static_key *key)
 {
 	struct jump_entry *entry, *stop = __stop___jump_table;
+	bool enabled = static_key_count(key) > 0;
 
 	for (entry = key->entries; entry && entry < stop && jump_entry_key(entry) == key; entry++) {
-		enum jump_label_type type = jump_label_type(entry);
+		enum jump_label_type type = jump_label_type(entry, enabled);
 
 		if (!jump_label_can_update(entry))
 			continue;

@@ -73,6 +73,10 @@ static noinline void __noreturn rest_init(void)
 	system_state = SYSTEM_FREEING_INITMEM;
 	free_initmem();
 	system_state = SYSTEM_RUNNING;
+	if (exploring) {
+		explore_run();
+		explore_report();
+	}
 	workload_run();
 	workload_report();
 }

@@ -13,6 +13,11 @@
 #define NO_CPU 0xffffffffu
 #define DUMP_TURNS 10000000u
 
+#define PANIC_REASON_SIZE 160
+
+char panic_reason[PANIC_REASON_SIZE];
+static DEFINE_PER_CPU(const struct pt_regs *, die_regs); /* if it was an exception */
+
 static _Atomic u32 panic_cpu = NO_CPU; /* who died first, and prints */
 static _Atomic u32 panic_turn = NO_CPU; /* who may print now */
 
@@ -74,16 +79,14 @@ void show_regs(const struct pt_regs *regs)
 	}
 }
 
-/* Wins the right to print, or waits for the NMI that whoever won will send. */
+/* Wins the right to say why, or waits for the NMI that whoever won will send. */
 static void enter_panic(void)
 {
 	u32 expected = NO_CPU, self = smp_processor_id();
 
 	local_irq_disable();
-	if (atomic_compare_exchange_strong(&panic_cpu, &expected, self)) {
-		bust_spinlocks();
+	if (atomic_compare_exchange_strong(&panic_cpu, &expected, self))
 		return;
-	}
 	if (expected == self) /* a fault while dying */
 		machine_exit(EXIT_PANIC);
 	for (;;)
@@ -117,37 +120,41 @@ void nmi_dump_this_cpu(const struct pt_regs *regs)
 	halt_forever();
 }
 
-static void finish_panic(const char *what) __noreturn;
-static void finish_panic(const char *what)
+/* The bad end itself: the words are in panic_reason, and from here on they go out. */
+static noinline void __noreturn panic_stop(void)
 {
+	const struct pt_regs *regs = this_cpu_read(die_regs);
+
+	bust_spinlocks();
+	printk("Kernel panic - not syncing: CPU%u: %s\n", smp_processor_id(), panic_reason);
+	if (regs)
+		show_regs(regs);
 	dump_other_cpus();
 	printk("result: PANIC");
 	print_params();
-	printk(" cpu=%u reason=%s\n", smp_processor_id(), what);
+	printk(" cpu=%u reason=%s\n", smp_processor_id(), panic_reason);
 	machine_exit(EXIT_PANIC);
 }
 
-void die(const char *what, const struct pt_regs *regs)
-{
-	enter_panic();
-	printk("Kernel panic - not syncing: %s on CPU%u at ", what, smp_processor_id());
-	print_symbol(regs->ip);
-	printk("\n");
-	show_regs(regs);
-	finish_panic(what);
-}
-
-void panic(const char *fmt, ...)
+noinline void panic(const char *fmt, ...)
 {
 	va_list args;
 
 	enter_panic();
-	printk("Kernel panic - not syncing: CPU%u: ", smp_processor_id());
 	va_start(args, fmt);
-	vprintk(fmt, args);
+	vsnprintk(panic_reason, PANIC_REASON_SIZE, fmt, args);
 	va_end(args);
-	printk(", called from ");
-	print_symbol((unsigned long)__builtin_return_address(0));
-	printk("\n");
-	finish_panic("panic");
+	panic_stop();
+}
+
+/* An exception that nobody expects. */
+void die(const char *what, const struct pt_regs *regs)
+{
+	unsigned long offset;
+	const char *name = kallsyms_lookup(regs->ip, &offset);
+
+	this_cpu_write(die_regs, regs);
+	if (name)
+		panic("%s at %s+0x%lx", what, name, offset);
+	panic("%s at 0x%lx", what, regs->ip);
 }

@@ -27,7 +27,7 @@ static const char *const poke_names[] = {
 /* The 2009 mail's protocol and its site; CPUID, on which the thread agreed. */
 struct params params = {
 	.protocol = PROTOCOL_INT3_IPI, .sync = SYNC_CPUID, .fence = FENCE_NONE, .ipi = IPI_XAPIC, .ack = ACK_AFTER_SYNC,
-	.poke = POKE_ALIAS, .site = &sites[0], .rounds = 64, .cpus = 0,
+	.poke = POKE_ALIAS, .site = &sites[0], .rounds = 64, .cpus = 0, .patches = 1,
 };
 
 void refuse(const char *fmt, ...)
@@ -86,7 +86,7 @@ static const struct site *__init choose_site(const char *word, size_t length)
 	refuse("site=%s: unknown word", word_text(word, length));
 }
 
-static unsigned int __init number(const char *option, const char *word, size_t length, unsigned int max)
+static unsigned int __init number(const char *option, const char *word, size_t length, unsigned int min, unsigned int max)
 {
 	unsigned int n = 0;
 	size_t i;
@@ -98,8 +98,8 @@ static unsigned int __init number(const char *option, const char *word, size_t l
 		if (n > max)
 			break;
 	}
-	if (length == 0 || i < length || n == 0)
-		refuse("%s=%s: must be a number from 1 to %u", option, word_text(word, length), max);
+	if (length == 0 || i < length || n < min)
+		refuse("%s=%s: must be a number from %u to %u", option, word_text(word, length), min, max);
 	return n;
 }
 
@@ -123,11 +123,16 @@ static void __init parse_option(const char *word, size_t length, size_t equals)
 	else if (word_is(word, equals, "site"))
 		params.site = choose_site(value, value_length);
 	else if (word_is(word, equals, "rounds"))
-		params.rounds = number("rounds", value, value_length, 100000000);
+		params.rounds = number("rounds", value, value_length, 1, 100000000);
 	else if (word_is(word, equals, "cpus"))
-		params.cpus = number("cpus", value, value_length, NR_CPUS);
+		params.cpus = number("cpus", value, value_length, 1, NR_CPUS);
+	else if (word_is(word, equals, "explore")) {
+		params.explore = number("explore", value, value_length, 0, 1000);
+		exploring = true;
+	} else if (word_is(word, equals, "patches"))
+		params.patches = number("patches", value, value_length, 1, 1000);
 	else
-		refuse("%s: unknown option; there are protocol= sync= fence= ipi= ack= poke= site= rounds= cpus=",
+		refuse("%s: unknown option; there are protocol= sync= fence= ipi= ack= poke= site= rounds= cpus= explore= patches=",
 		       word_text(word, length));
 }
 
@@ -164,4 +169,6 @@ void print_params(void)
 	       protocol_names[params.protocol], sync_names[params.sync], fence_names[params.fence],
 	       ipi_names[params.ipi], ack_names[params.ack], poke_names[params.poke], params.site->name, params.rounds,
 	       nr_cpus_online);
+	if (exploring)
+		printk(" explore=%u patches=%u", params.explore, params.patches);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* printk: %s %c %d %u %x %lu %lx %p %%, with a width, '0' and '-'. */
+/* printk, and snprintf's half of it: %s %c %d %u %x %lu %lx %p %%, with a width, '0' and '-'. */
 #include <stdarg.h>
 
 #include "cpu.h"
@@ -9,27 +9,38 @@
 static DEFINE_SPINLOCK(console_lock);
 static bool oops_in_progress;
 
-static void emit(char c)
+/* Where formatted text goes: into a buffer, cut off at its end, or to the console. */
+struct sink {
+	char *at, *end; /* at NULL: the console */
+};
+
+static void emit(struct sink *to, char c)
 {
+	if (to->at) {
+		if (to->at < to->end)
+			*to->at++ = c;
+		return;
+	}
 	if (c == '\n')
 		serial_putc('\r');
 	serial_putc(c);
 }
 
-static void emit_field(const char *text, size_t length, int width, bool left, char fill)
+static void emit_field(struct sink *to, const char *text, size_t length, int width, bool left, char fill)
 {
 	int pad = width - (int)length;
 
 	if (!left)
 		for (; pad > 0; pad--)
-			emit(fill);
+			emit(to, fill);
 	while (length--)
-		emit(*text++);
+		emit(to, *text++);
 	for (; left && pad > 0; pad--)
-		emit(' ');
+		emit(to, ' ');
 }
 
-static void emit_number(unsigned long value, unsigned int base, bool negative, int width, bool left, char fill)
+static void emit_number(struct sink *to, unsigned long value, unsigned int base, bool negative, int width, bool left,
+			char fill)
 {
 	char digits[24];
 	size_t at = sizeof(digits);
@@ -39,10 +50,10 @@ static void emit_number(unsigned long value, unsigned int base, bool negative, i
 	while (value /= base);
 	if (negative)
 		digits[--at] = '-';
-	emit_field(digits + at, sizeof(digits) - at, width, left, fill);
+	emit_field(to, digits + at, sizeof(digits) - at, width, left, fill);
 }
 
-void vprintk(const char *fmt, va_list args)
+static void format(struct sink *to, const char *fmt, va_list args)
 {
 	for (; *fmt; fmt++) {
 		bool left = false, is_long = false;
@@ -52,7 +63,7 @@ void vprintk(const char *fmt, va_list args)
 		const char *text;
 
 		if (*fmt != '%') {
-			emit(*fmt);
+			emit(to, *fmt);
 			continue;
 		}
 		fmt++;
@@ -74,30 +85,45 @@ void vprintk(const char *fmt, va_list args)
 		switch (*fmt) {
 		case 's':
 			text = va_arg(args, const char *);
-			emit_field(text, strlen(text), width, left, ' ');
+			emit_field(to, text, strlen(text), width, left, ' ');
 			break;
 		case 'c':
-			emit((char)va_arg(args, int));
+			emit(to, (char)va_arg(args, int));
 			break;
 		case 'd': {
 			long n = is_long ? va_arg(args, long) : va_arg(args, int);
 
-			emit_number(n < 0 ? -(unsigned long)n : (unsigned long)n, 10, n < 0, width, left, fill);
+			emit_number(to, n < 0 ? -(unsigned long)n : (unsigned long)n, 10, n < 0, width, left, fill);
 			break;
 		}
 		case 'u':
 		case 'x':
 			value = is_long ? va_arg(args, unsigned long) : va_arg(args, unsigned int);
-			emit_number(value, *fmt == 'u' ? 10 : 16, false, width, left, fill);
+			emit_number(to, value, *fmt == 'u' ? 10 : 16, false, width, left, fill);
 			break;
 		case 'p':
-			emit_number((unsigned long)va_arg(args, void *), 16, false, 2 * sizeof(long), false, '0');
+			emit_number(to, (unsigned long)va_arg(args, void *), 16, false, 2 * sizeof(long), false, '0');
 			break;
 		default:
-			emit(*fmt);
+			emit(to, *fmt);
 			break;
 		}
 	}
+}
+
+void vprintk(const char *fmt, va_list args)
+{
+	struct sink console = { NULL, NULL };
+
+	format(&console, fmt, args);
+}
+
+void vsnprintk(char *buffer, size_t size, const char *fmt, va_list args)
+{
+	struct sink to = { buffer, buffer + size - 1 };
+
+	format(&to, fmt, args);
+	*to.at = '\0';
 }
 
 /* Lines of different CPUs do not mix: the lock is held from the first character to the last. */

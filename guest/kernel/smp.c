@@ -9,6 +9,7 @@
 
 unsigned int nr_cpus_online = 1;
 u32 x86_cpu_to_apicid[NR_CPUS];
+bool exploring;
 
 struct call_function_data {
 	smp_call_func_t func;

@@ -37,11 +37,6 @@ static DEFINE_PER_CPU(u32, last_seq) = ~0u;
 DECLARE_PER_CPU(unsigned long, int3_count);
 DECLARE_PER_CPU(unsigned long, int3_retries);
 
-static bool key_enabled_at(u32 seq)
-{
-	return seq / 2 % 2;
-}
-
 static void account(struct site_run run)
 {
 	u32 before = (u32)run.seq, after = READ_ONCE(patch_seq);
@@ -61,14 +56,17 @@ static void account(struct site_run run)
 void account_handler_tail(unsigned long target, unsigned long seq);
 void account_handler_tail(unsigned long target, unsigned long seq)
 {
-	if (SITE_IS_HANDLER(params.site)) {
+	if (!SITE_IS_HANDLER(params.site))
+		return;
+	if (exploring)
+		explore_check((struct site_run) { target, seq });
+	else
 		account((struct site_run) { target, seq });
-		this_cpu_inc(handler_runs);
-	}
+	this_cpu_inc(handler_runs);
 }
 
 /* An IPI to oneself with no call pending: nothing but the tail is left of it. Wait for it, or they would pile up. */
-static void run_handler_site(void)
+void run_handler_site(void)
 {
 	unsigned long runs = this_cpu_read(handler_runs);
 
@@ -103,12 +101,6 @@ noinline void patch_begin(u32 round)
 noinline void patch_end(u32 round)
 {
 	__asm__ volatile("" :: "r"(round) : "memory");
-}
-
-/* protocol=up, or nobody else there: this CPU executes what it patches. */
-static bool executes_alone(void)
-{
-	return params.protocol == PROTOCOL_UP || nr_cpus_online == 1;
 }
 
 /* Until everybody has begun, and so will have counted, a run with the present state of the site. */
@@ -201,6 +193,8 @@ void __init workload_check_params(void)
 	const struct jump_entry *entry = params.site->key->entries;
 	unsigned int i;
 
+	if (exploring && params.explore == 0 && !SITE_IS_HANDLER(params.site))
+		refuse("explore=0: only site=handler is executed by the patching CPU's IPIs alone");
 	if (params.protocol != PROTOCOL_QUADWORD)
 		return;
 	for (i = 0; jump_entry_key(entry + i) == params.site->key; i++) {
