@@ -22,6 +22,9 @@ public static unsafe class DirectStart
     public const ulong CodeDescriptor = 0x00AF_9B00_0000_FFFF;
     public const ulong DataDescriptor = 0x00CF_9300_0000_FFFF;
     public const uint TaskStateLimit = 103;
+    /// <summary>Bytes of a 64-bit interrupt frame, without and with an error code and what aligns the stack (SDM, "64-Bit Mode Stack Frame").</summary>
+    public const ulong SmallestFrame = 40;
+    public const ulong LargestFrame = 64;
     private const uint IdtLimit = 256 * 16 - 1;
 
     /// <summary>No exception has this vector; see <see cref="ForgetFault"/>.</summary>
@@ -55,6 +58,10 @@ public static unsafe class DirectStart
         CpuMode.FlushTlb(s, keepGlobal: false);
         cpu.Serialise();
     }
+
+    public static ulong Rip(Cpu cpu) => cpu.State->Rip;
+
+    public static ulong Rsp(Cpu cpu) => cpu.State->Registers[4];
 
     public static Activity ActivityOf(Cpu cpu) => cpu.State->Activity;
 

@@ -13,44 +13,11 @@ public enum Quantifier
     ForAll,
 }
 
-/// <summary>Things that happen in a run and that a condition can name.</summary>
-public enum ScenarioEventKind
-{
-    /// <summary>An exception was raised.</summary>
-    Fault,
-
-    /// <summary>An instruction retired whose bytes were no longer those in memory, and the profile does not excuse it.</summary>
-    Stale,
-
-    /// <summary>An instruction retired whose bytes memory never held together.</summary>
-    Torn,
-
-    /// <summary>#BP: the CPU ran into a breakpoint.</summary>
-    Breakpoint,
-
-    /// <summary>The CPU rests in HLT: it reached the end of its code, or a HLT of its own.</summary>
-    Halted,
-}
-
-/// <summary>An event of one CPU, or of any when <paramref name="Cpu"/> is null; a fault of one vector, or of any.</summary>
-public sealed record ScenarioEvent(ScenarioEventKind Kind, int? Cpu, int? Vector)
-{
-    public override string ToString()
-    {
-        var arguments = new List<string>();
-        if (Vector is { } v)
-            arguments.Add(ExceptionNames.Of(v));
-        if (Cpu is { } c)
-            arguments.Add($"P{c}");
-        return $"{Kind.ToString().ToLowerInvariant()}({string.Join(",", arguments)})";
-    }
-}
-
 /// <summary>A register or a piece of memory whose final value a condition or <c>locations</c> asks for.</summary>
 public sealed record ScenarioLocation(int? Cpu, string Name, ulong Address, int Size)
 {
-    /// <summary><c>1:rax</c>, or <c>[x]</c> as herd prints memory.</summary>
-    public override string ToString() => Cpu is { } c ? $"{c}:{Name}" : $"[{Name}]";
+    /// <summary><c>1:rax</c>, <c>[x]</c>, or <c>t[1]</c> for an element, as herd prints them.</summary>
+    public override string ToString() => Cpu is { } c ? $"{c}:{Name}" : Name.EndsWith(']') ? Name : $"[{Name}]";
 }
 
 /// <summary>How a run ended, as far as conditions look.</summary>

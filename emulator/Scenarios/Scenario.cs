@@ -65,8 +65,17 @@ public sealed class Scenario
     /// <summary>What the file says the condition's observation must be; null when the quantifier alone decides.</summary>
     public Observation? Expected { get; internal set; }
 
-    /// <summary>The pinned order of events; null where schedules are drawn at random.</summary>
+    /// <summary>The pinned order of events; null where the file pins none.</summary>
     public IReadOnlyList<ScheduleLine>? Schedule { get; internal set; }
+
+    /// <summary>What the file asks an exploration for; null where it does not, and schedules are drawn at random or pinned.</summary>
+    public ExploreDirective? Explore { get; internal set; }
+
+    /// <summary>Events that the condition and <c>locations</c> name and that are noted when they happen, in the order of <see cref="OutcomeEvents"/>.</summary>
+    internal IReadOnlyList<ScenarioEvent> Events { get; set; } = [];
+
+    /// <summary>herd's <c>filter</c>: outcomes in which it does not hold do not count.</summary>
+    internal Condition Filter { get; set; } = new ConstantCondition(true);
 
     /// <summary>The assembled columns of the program.</summary>
     public IReadOnlyList<ScenarioCode> Code => [.. Columns.Select(c => new ScenarioCode(c.Name, c.Start, c.Bytes, c.Listing, c.Labels))];

@@ -64,7 +64,23 @@ internal static class ScenarioMachine
             WriteIdt(scenario, i, memory);
             Start(scenario, machine, i);
         }
+        WatchCode(scenario, machine);
         return machine;
+    }
+
+    /// <summary>
+    /// Code counts as changed from the first step on, also where no CPU has fetched from its page yet: a CPU that runs into it later may have had it in
+    /// a cache all the time.
+    /// </summary>
+    private static void WatchCode(Scenario scenario, Machine machine)
+    {
+        foreach (AssemblyColumn column in scenario.Columns)
+            for (ulong page = column.Start; page < column.Start + (ulong)column.Bytes.Length; page += Page.Size)
+                machine.Agents[0].Versions(page);
+        if (scenario.Image != null)
+            foreach (ImageSegment segment in scenario.Image.Segments)
+                for (ulong page = segment.Address; page < segment.Address + (ulong)segment.Data.Length; page += Page.Size)
+                    machine.Agents[0].Versions(page);
     }
 
     /// <summary>Where a vector goes that the scenario gives no handler.</summary>

@@ -19,11 +19,25 @@ internal sealed partial class ScenarioParser
             {
                 if (_scenario.Schedule != null)
                     throw _text.Error(start, "there is a schedule already");
+                if (_scenario.Explore != null)
+                    throw _text.Error(start, "'schedule:' pins one order of events, and 'explore:' above goes through many; leave one out");
                 _scenario.Schedule = ParseSchedule();
+            }
+            else if (_text.Take("explore:"))
+            {
+                if (_scenario.Explore != null)
+                    throw _text.Error(start, "there is an 'explore:' already");
+                if (_scenario.Schedule != null)
+                    throw _text.Error(start, "'explore:' goes through many orders of events, and 'schedule:' above pins one; leave one out");
+                _scenario.Explore = ParseExplore();
             }
             else if (_text.TakeWord("locations"))
             {
                 ParseLocations(observed);
+            }
+            else if (_text.TakeWord("filter"))
+            {
+                _scenario.Filter = ParseCondition();
             }
             else if (!hasCondition && TakeQuantifier())
             {
@@ -34,13 +48,16 @@ internal sealed partial class ScenarioParser
             else
             {
                 throw _text.Expected(hasCondition
-                    ? "'schedule:', 'locations' or the end of the file"
-                    : "'schedule:', 'locations', 'exists', '~exists' or 'forall'");
+                    ? "'schedule:', 'explore:', 'locations', 'filter' or the end of the file"
+                    : "'schedule:', 'explore:', 'locations', 'filter', 'exists', '~exists' or 'forall'");
             }
         }
         if (!hasCondition)
             throw _text.Expected("a condition: 'exists', '~exists' or 'forall'");
         _scenario.Observed = [.. observed.Concat(_scenario.Condition.Named).Distinct()];
+        _scenario.Events = [.. _scenario.Observed.Concat(_scenario.Filter.Named).OfType<ScenarioEvent>().Where(e => !e.IsOfTheEnd).Distinct()];
+        if (_scenario.Events.Count > OutcomeEvents.Maximum)
+            throw _text.Error($"the condition names {_scenario.Events.Count} events; there is room for {OutcomeEvents.Maximum}");
     }
 
     private static string Squeeze(string text) => string.Join(' ', text.Split((char[])[' ', '\n', '\r', '\t'], StringSplitOptions.RemoveEmptyEntries));
@@ -70,7 +87,7 @@ internal sealed partial class ScenarioParser
         _text.Expect("[");
         while (!_text.Take("]"))
         {
-            observed.Add(ParseLocation());
+            observed.Add((object?)TryParseEvent() ?? ParseLocation());
             if (!_text.Take(";"))
             {
                 _text.SkipBlanks();
@@ -165,49 +182,7 @@ internal sealed partial class ScenarioParser
             return new ConstantCondition(true);
         if (_text.TakeWord("false"))
             return new ConstantCondition(false);
-        return TryParseEvent() ?? ParseEquality();
-    }
-
-    private EventCondition? TryParseEvent()
-    {
-        _text.SkipBlanks();
-        int start = _text.Position;
-        string? name = _text.TryName();
-        if (name == null || !_text.Take("(") || !Enum.TryParse(name, ignoreCase: true, out ScenarioEventKind kind))
-        {
-            if (name != null && _text.Position != start + name.Length)
-                throw _text.Error(start, $"there is no event '{name}'; expected fault, stale, torn, breakpoint or halted");
-            _text.Position = start;
-            return null;
-        }
-        int? cpu = null;
-        int? vector = null;
-        while (!_text.Take(")"))
-        {
-            _text.SkipBlanks();
-            int at = _text.Position;
-            if (_text.Take("#"))
-            {
-                string exception = "#" + _text.Name("the name of an exception");
-                if (kind != ScenarioEventKind.Fault || !ExceptionNames.TryFind(exception, out int found))
-                {
-                    throw _text.Error(at, kind == ScenarioEventKind.Fault
-                        ? $"there is no exception '{exception}'"
-                        : $"only 'fault' names an exception; '{name}' takes a CPU");
-                }
-                vector = found;
-            }
-            else
-            {
-                cpu = ParseCpu();
-            }
-            if (!_text.Take(","))
-            {
-                _text.Expect(")", "',' or ')'");
-                break;
-            }
-        }
-        return new EventCondition(new ScenarioEvent(kind, cpu, vector));
+        return TryParseEvent() is { } e ? new EventCondition(e) : ParseEquality();
     }
 
     private Condition ParseEquality()

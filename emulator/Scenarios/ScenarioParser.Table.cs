@@ -3,7 +3,7 @@ namespace Emu.Scenarios;
 /// <summary>The program: a table whose columns are CPUs (or named pieces of code) and whose cells are labels, instructions and directives.</summary>
 internal sealed partial class ScenarioParser
 {
-    private static readonly string[] _sectionWords = ["schedule:", "exists", "~exists", "forall", "~", "locations", "filter"];
+    private static readonly string[] _sectionWords = ["schedule:", "explore:", "exists", "~exists", "forall", "~", "locations", "filter"];
 
     private readonly List<AssemblyColumn> _columns = [];
 

@@ -28,6 +28,13 @@ public sealed record ScenarioStep(
 /// <param name="Satisfies">The condition holds in it.</param>
 public sealed record ScenarioOutcome(int Count, string Text, bool Satisfies);
 
+/// <summary>How far an exploration went.</summary>
+/// <param name="Mode">What was asked for: exhaustive, preempt&lt;=2, pct 3, and bounds.</param>
+/// <param name="Complete">Every order of events that the mode asks for was gone through; no bound was reached.</param>
+/// <param name="States">States of the machine that were visited.</param>
+/// <param name="Events">Events that were executed on the way.</param>
+public sealed record ScenarioExploration(string Mode, bool Complete, long States, long Events);
+
 /// <summary>What came of a scenario. Serialises to JSON as it is.</summary>
 public sealed record ScenarioResult
 {
@@ -39,6 +46,11 @@ public sealed record ScenarioResult
 
     /// <summary>The file pins the order of events, so there is one run; else runs were sampled under random schedules.</summary>
     public required bool Pinned { get; init; }
+
+    /// <summary>What was explored; null when runs were pinned or sampled. The counts of states are then those of final states.</summary>
+    public required ScenarioExploration? Exploration { get; init; }
+
+    /// <summary>Runs, or final states of an exploration.</summary>
     public required int Runs { get; init; }
 
     /// <summary>Seed of the first of the sampled runs; the next ones follow by one.</summary>
@@ -66,8 +78,17 @@ public sealed record ScenarioResult
     /// <summary>Why the scenario could not be played to its end; null when it could.</summary>
     public required string? Problem { get; init; }
 
+    /// <summary>Runs that the file's <c>filter</c> left out.</summary>
+    public required int Filtered { get; init; }
+
     /// <summary>Runs that were given up at the limit of events.</summary>
     public required int Unfinished { get; init; }
+
+    /// <summary>Runs in which nothing can happen any more while a CPU waits.</summary>
+    public required int Deadlocks { get; init; }
+
+    /// <summary>Ways to go on for ever; only an exploration finds them.</summary>
+    public required int Livelocks { get; init; }
 
     /// <summary>What is watched in memory.</summary>
     public required IReadOnlyList<WatchedBytes> Watches { get; init; }
@@ -77,4 +98,7 @@ public sealed record ScenarioResult
 
     /// <summary>Seed of the sampled run that <see cref="Steps"/> shows.</summary>
     public required ulong? WitnessSeed { get; init; }
+
+    /// <summary>herd's hash of the test, where the file gives one.</summary>
+    public required string? Hash { get; init; }
 }

@@ -18,27 +18,25 @@ public static class ScenarioRunner
         var recorder = new StepRecorder(scenario, run.Machine);
         run.Begin(recorder);
         bool finished = new PinnedSchedule(scenario, run).Play(out string? problem);
-        var tally = new Tally(scenario);
-        tally.Count(run);
-        return tally.Judge(pinned: true, run.Problem ?? problem, finished ? 0 : 1, recorder.Steps, null);
+        run.End(finished);
+        var tally = new OutcomeTally(scenario);
+        tally.Count(run.Book);
+        return tally.Judge(new TallyContext { Pinned = true, Problem = run.Problem ?? problem, Steps = recorder.Steps });
     }
 
     private static ScenarioResult RunSampled(Scenario scenario, ScenarioRun run)
     {
-        var tally = new Tally(scenario);
-        int unfinished = 0;
+        var tally = new OutcomeTally(scenario);
         string? problem = null;
-        // The run worth showing is the first that decides: that satisfies an exists or ~exists, or violates a forall.
-        bool decisive = scenario.Quantifier != Quantifier.ForAll;
+        // The run worth showing is the first that decides.
         ulong? witness = null;
         for (int i = 0; i < scenario.Runs && problem == null; i++)
         {
             ulong seed = scenario.Seed + (ulong)i;
             run.Begin(null);
-            if (!RandomSchedule.Play(scenario, run, seed))
-                unfinished++;
+            run.End(RandomSchedule.Play(scenario, run, seed));
             problem = run.Problem;
-            if (tally.Count(run) == decisive || problem != null)
+            if (tally.Count(run.Book) || problem != null)
                 witness ??= seed;
         }
         var recorder = new StepRecorder(scenario, run.Machine);
@@ -47,73 +45,6 @@ public static class ScenarioRunner
             run.Begin(recorder);
             RandomSchedule.Play(scenario, run, chosen);
         }
-        return tally.Judge(pinned: false, problem, unfinished, recorder.Steps, witness);
-    }
-
-    /// <summary>Counts outcomes and compares them with what the file expects.</summary>
-    private sealed class Tally(Scenario scenario)
-    {
-        private readonly SortedDictionary<string, (int Count, bool Satisfies)> _states = new(StringComparer.Ordinal);
-        private int _positive;
-        private int _runs;
-
-        /// <summary>Counts a run that has ended; true when the condition holds in it.</summary>
-        public bool Count(ScenarioRun run)
-        {
-            bool holds = scenario.Condition.Holds(run);
-            string text = string.Join(' ', scenario.Observed.Select(o => Describe(o, run)));
-            _states[text] = (_states.GetValueOrDefault(text).Count + 1, holds);
-            _positive += holds ? 1 : 0;
-            _runs++;
-            return holds;
-        }
-
-        public ScenarioResult Judge(bool pinned, string? problem, int unfinished, IReadOnlyList<ScenarioStep> steps, ulong? witness)
-        {
-            int negative = _runs - _positive;
-            Observation observation = negative == 0 ? Observation.Always : _positive == 0 ? Observation.Never : Observation.Sometimes;
-            bool ok = scenario.Quantifier switch
-            {
-                Quantifier.Exists => _positive != 0,
-                Quantifier.NotExists => _positive == 0,
-                _ => negative == 0,
-            };
-            return new ScenarioResult
-            {
-                File = scenario.FileName,
-                Name = scenario.Name,
-                Description = scenario.Description,
-                Profile = scenario.Profile.Name,
-                CpuCount = scenario.CpuCount,
-                Pinned = pinned,
-                Runs = _runs,
-                Seed = scenario.Seed,
-                Condition = scenario.ConditionText,
-                Quantifier = scenario.Quantifier,
-                States = [.. _states.Select(s => new ScenarioOutcome(s.Value.Count, s.Key, s.Value.Satisfies))],
-                Positive = _positive,
-                Negative = negative,
-                Observation = observation,
-                Ok = ok,
-                Expected = scenario.Expected,
-                AsExpected = problem == null && (scenario.Expected == null ? ok : scenario.Expected == observation),
-                Problem = problem,
-                Unfinished = unfinished,
-                Watches = scenario.Watches,
-                Steps = steps,
-                WitnessSeed = witness,
-            };
-        }
-
-        private string Describe(object observed, ScenarioRun run) => observed switch
-        {
-            ScenarioLocation location => $"{location}={Value(run.Read(location), location)};",
-            ScenarioEvent e => $"{(run.Happened(e) ? "" : "~")}{e};",
-            _ => "",
-        };
-
-        /// <summary>Addresses by name, small numbers in decimal, as herd prints them; larger ones in hexadecimal.</summary>
-        private string Value(ulong value, ScenarioLocation location) =>
-            location.Size == 8 && scenario.Symbols.TryDescribe(value) is { } name ? name : value < 0x1_0000 ? value.ToString() : $"0x{value:x}";
+        return tally.Judge(new TallyContext { Problem = problem, Steps = recorder.Steps, WitnessSeed = witness });
     }
 }

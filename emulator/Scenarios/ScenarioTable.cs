@@ -48,7 +48,9 @@ public static class ScenarioTable
             _ => "Required",
         };
         output.WriteLine($"Test {result.Name} {kind}");
-        if (!result.Pinned)
+        if (result.Exploration is { } explored)
+            output.WriteLine($"Explored {explored.Mode}: {explored.States} states, {explored.Events} events, {(explored.Complete ? "complete" : "NOT complete: a bound was reached, so what is not listed is not disproved")}");
+        else if (!result.Pinned)
             output.WriteLine($"Sampled {result.Runs} random schedules from seed {result.Seed}: what is not listed was not seen, which proves nothing");
         output.WriteLine($"States {result.States.Count}");
         foreach (ScenarioOutcome state in result.States)
@@ -57,9 +59,18 @@ public static class ScenarioTable
         output.WriteLine("Witnesses");
         output.WriteLine($"Positive: {result.Positive} Negative: {result.Negative}");
         output.WriteLine($"Condition {result.Condition}");
+        output.WriteLine($"Observation {result.Name} {result.Observation} {result.Positive} {result.Negative}");
+        // herd's own scripts read on only as long as they know what they read, so what is ours stands behind all that is herd's.
+        if (result.Hash != null)
+            output.WriteLine($"Hash={result.Hash}");
+        if (result.Filtered != 0)
+            output.WriteLine($"Filtered {result.Filtered}: left out, as the file's filter says");
         if (result.Unfinished != 0)
             output.WriteLine($"Unfinished {result.Unfinished}: given up at the limit of events");
-        output.WriteLine($"Observation {result.Name} {result.Observation} {result.Positive} {result.Negative}");
+        if (result.Deadlocks != 0)
+            output.WriteLine($"Deadlocks {result.Deadlocks}: nothing can happen any more, and a CPU waits");
+        if (result.Livelocks != 0)
+            output.WriteLine($"Livelocks {result.Livelocks}: it goes on for ever without coming to an end");
         string expected = result.Expected is { } e ? e.ToString() : result.Quantifier switch
         {
             Quantifier.Exists => "Sometimes or Always",

@@ -162,14 +162,18 @@ internal sealed class SourceText
     }
 
     /// <summary>A small decimal number, within bounds.</summary>
-    public int Count(string described, int least, int most)
+    public int Count(string described, int least, int most) => (int)Count(described, least, (long)most);
+
+    /// <summary>A number within bounds.</summary>
+    public long Count(string described, long least, long most)
     {
         SkipBlanks();
         int start = Position;
         long value = Number(described);
-        if (value < least || value > most)
-            throw Error(start, $"{value} is out of range; expected {described} from {least} to {most}");
-        return (int)value;
+        if (value >= least && value <= most)
+            return value;
+        string range = most == long.MaxValue ? $"of at least {least}" : $"from {least} to {most}";
+        throw Error(start, $"{value} is out of range; expected {described} {range}");
     }
 
     /// <summary>What stands here, for messages.</summary>

@@ -55,7 +55,7 @@ public sealed class ScenarioCommandTests
         Invocation run = Invocation.Of("scenario", "--json", Buggy);
         JsonElement result = JsonDocument.Parse(run.Out).RootElement.EnumerateArray().Single();
         Assert.Equal(
-            "file name description profile cpuCount pinned runs seed condition quantifier states positive negative observation ok expected asExpected problem unfinished watches steps witnessSeed",
+            "file name description profile cpuCount pinned exploration runs seed condition quantifier states positive negative observation ok expected asExpected problem filtered unfinished deadlocks livelocks watches steps witnessSeed hash",
             string.Join(' ', result.EnumerateObject().Select(p => p.Name)));
         Assert.True(result.GetProperty("asExpected").GetBoolean());
         JsonElement step = result.GetProperty("steps").EnumerateArray().Last();

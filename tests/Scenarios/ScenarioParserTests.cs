@@ -135,7 +135,20 @@ public sealed class ScenarioParserTests
     [InlineData("X86_64 t\n{}\nP0;\nexists (stale(#GP))", 4, 15, "only 'fault' names an exception")]
     [InlineData("X86_64 t\n{}\nP0;\nexists (true", 4, 13, "')'")]
     [InlineData("X86_64 t\n{}\nP0;\nexists (true)\nexists (true)", 5, 1, "the end of the file")]
-    [InlineData("X86_64 t\n{}\nP0;\nfilter (true)\nexists (true)", 4, 1, "found 'filter'")]
+    [InlineData("X86_64 t\n{}\nP0;\nexplore: some\nexists (true)", 4, 10, "there is no exploration 'some'; expected exhaustive, preempt<=K or pct D")]
+    [InlineData("X86_64 t\n{}\nP0;\nexplore:\nexists (true)", 4, 9, "expected exhaustive, preempt<=K or pct D, found the end of the line")]
+    [InlineData("X86_64 t\n{}\nP0;\nexplore: preempt 2\nexists (true)", 4, 18, "'<=' after 'preempt'")]
+    [InlineData("X86_64 t\n{}\nP0;\nexplore: pct 0\nexists (true)", 4, 14, "0 is out of range; expected the depth from 1 to 100")]
+    [InlineData("X86_64 t\n{}\nP0;\nexplore: exhaustive, time<=1\nexists (true)", 4, 22, "there is no bound 'time'; expected events<=N or states<=N")]
+    [InlineData("X86_64 t\n{}\nP0;\nexplore: exhaustive, states<=0\nexists (true)", 4, 30, "0 is out of range; expected a number of states of at least 1")]
+    [InlineData("X86_64 t\n{}\nP0;\nexplore: exhaustive, states<=5, states<=6\nexists (true)", 4, 33, "the bound 'states' stands twice")]
+    [InlineData("X86_64 t\n{}\nP0;\nexplore: exhaustive pct 3\nexists (true)", 4, 21, "the end of the line")]
+    [InlineData("X86_64 t\n{}\nP0;\nexplore: exhaustive\nexplore: pct 3\nexists (true)", 5, 1, "there is an 'explore:' already")]
+    [InlineData("X86_64 t\n{}\nP0;\nexplore: exhaustive\nschedule:\nrun\nexists (true)", 5, 1, "'schedule:' pins one order of events, and 'explore:' above")]
+    [InlineData("X86_64 t\n{}\nP0;\nschedule:\nrun\nexplore: exhaustive\nexists (true)", 6, 1, "'explore:' goes through many orders of events, and 'schedule:' above")]
+    [InlineData("X86_64 t\n{}\nP0;\nexists (interrupted(P0,nowhere))", 4, 24, "'nowhere'")]
+    [InlineData("X86_64 t\n{}\nP0;\nexists (stale(P0,site))", 4, 18, "expected a CPU (P0 to P0), found 'site'")]
+    [InlineData("X86_64 t\n{}\nP0;\nexists (stale(P0 P0))", 4, 18, "',' or ')'")]
     [InlineData("X86_64 t\n{}\nP0;\nschedule:\n P0: jump\nexists (true)", 5, 6, "there is no event 'jump'")]
     [InlineData("X86_64 t\n{}\nP0;\nschedule:\n P1: execute\nexists (true)", 5, 2, "there is no CPU 1")]
     [InlineData("X86_64 t\n{}\nP0;\nschedule:\n P0 execute\nexists (true)", 5, 5, "':' after the CPU")]
@@ -149,6 +162,19 @@ public sealed class ScenarioParserTests
         Assert.Contains(message, error.Message, StringComparison.Ordinal);
         Assert.Equal(new SourcePosition(line, column), error.At);
         Assert.StartsWith($"test.litmus:{line}:{column}: ", error.ToString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("exhaustive", ExploreKind.Exhaustive, 0, null, null)]
+    [InlineData("preempt<=2", ExploreKind.Preemptions, 2, null, null)]
+    [InlineData("preempt <= 0, events <= 500", ExploreKind.Preemptions, 0, 500L, null)]
+    [InlineData("pct 3, states<=1000000, events<=0x100", ExploreKind.Pct, 3, 256L, 1_000_000L)]
+    public void Explore_AllForms_AreRead(string text, ExploreKind kind, int parameter, long? events, long? states)
+    {
+        Scenario s = Litmus.Parse($"X86_64 t\n{{}}\nP0;\nnop;\nexplore: {text} (* so far *)\nexists (true)\n");
+        Assert.Equal(new ExploreDirective(kind, parameter, events, states), s.Explore);
+        Assert.Null(s.Schedule);
+        Assert.Equal(s.Explore, Litmus.Parse($"X86_64 t\n{{}}\nP0;\nexists (true)\nexplore: {s.Explore}").Explore);
     }
 
     /// <summary>Whatever is cut off or swapped, the answer is a scenario or a line that says where it stops being one.</summary>
