@@ -7,6 +7,17 @@ internal sealed partial class ScenarioParser
     private const int MaximumDepth = 100;
     private const string ExploreForms = "exhaustive, preempt<=K or pct D";
 
+    /// <summary>In the header, where herd7 passes over it, or behind the program.</summary>
+    private void TakeExplore(int at)
+    {
+        if (_scenario.Explore != null)
+            throw _text.Error(at, "there is an 'explore:' already");
+        if (_scenario.Schedule != null)
+            throw _text.Error(at, "'explore:' goes through many orders of events, and 'schedule:' above pins one; leave one out");
+        _scenario.Explore = ParseExplore();
+        EndOfLine();
+    }
+
     /// <summary><c>exhaustive</c>, <c>preempt&lt;=2</c> or <c>pct 3</c>, and then bounds: <c>, events&lt;=1000, states&lt;=100000</c>.</summary>
     private ExploreDirective ParseExplore()
     {
@@ -33,7 +44,6 @@ internal sealed partial class ScenarioParser
                 _ => throw _text.Error(at, $"there is no bound '{bound}'; expected events<=N or states<=N"),
             };
         }
-        EndOfLine();
         return directive;
     }
 

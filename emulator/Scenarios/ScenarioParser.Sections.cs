@@ -25,11 +25,7 @@ internal sealed partial class ScenarioParser
             }
             else if (_text.Take("explore:"))
             {
-                if (_scenario.Explore != null)
-                    throw _text.Error(start, "there is an 'explore:' already");
-                if (_scenario.Schedule != null)
-                    throw _text.Error(start, "'explore:' goes through many orders of events, and 'schedule:' above pins one; leave one out");
-                _scenario.Explore = ParseExplore();
+                TakeExplore(start);
             }
             else if (_text.TakeWord("locations"))
             {

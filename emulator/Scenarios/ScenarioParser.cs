@@ -10,7 +10,7 @@ namespace Emu.Scenarios;
 /// </summary>
 internal sealed partial class ScenarioParser
 {
-    private const string HeaderKeys = "profile, set, model, apic, cpus, image, runs, seed, limit, watch or expect";
+    private const string HeaderKeys = "profile, set, model, apic, cpus, image, runs, seed, limit, explore, watch or expect";
 
     /// <summary>herd's machine: the profile of a file that names none.</summary>
     private static readonly FetchProfile _tso = FetchProfiles.Coherent with
@@ -155,6 +155,9 @@ internal sealed partial class ScenarioParser
                 break;
             case "limit":
                 _scenario.Limit = _text.Count("a number of events", 1, 100_000_000);
+                break;
+            case "explore":
+                TakeExplore(at);
                 break;
             case "watch":
                 do

@@ -9,7 +9,12 @@ internal static partial class Litmus
 {
     public const string Folder = "tests/litmus";
 
-    public static IEnumerable<string> Files => Repository.Files(Folder, ".litmus");
+    /// <summary>The scenarios of patching; the published tests of memory ordering are in a folder of their own.</summary>
+    public static IEnumerable<string> Files => Repository.Files(Folder, ".litmus").Where(f => Path.GetDirectoryName(f)!.Replace('\\', '/') == Folder);
+
+    public const string PublishedFolder = "tests/litmus/x86-tso";
+
+    public static IEnumerable<string> Published => Repository.Files(PublishedFolder, ".litmus");
 
     public static Scenario Load(string file) => Parse(Repository.Read(file), Path.Combine(Repository.Root, file));
 
