@@ -116,6 +116,20 @@ public sealed class InterruptFabric : ISnapshotted
         }
     }
 
+    /// <summary>The messages that wait, as a value; <paramref name="reuse"/> is given back when it serves.</summary>
+    internal InterruptMessage[] Capture(InterruptMessage[] reuse)
+    {
+        InterruptMessage[] messages = reuse.Length == _pending.Count ? reuse : new InterruptMessage[_pending.Count];
+        _pending.CopyTo(messages);
+        return messages;
+    }
+
+    internal void Apply(InterruptMessage[] messages)
+    {
+        _pending.Clear();
+        _pending.AddRange(messages);
+    }
+
     internal void Attach(LocalApic apic)
     {
         if (apic.Index.Value != _apics.Count)

@@ -40,4 +40,7 @@ public sealed partial class LocalApic
         _errorSignalled = capture.ErrorSignalled != 0;
         Update();
     }
+
+    /// <summary>True when an interrupt of this vector waits already: another one would merge with it.</summary>
+    internal bool IsRequested(byte vector) => _irr.Contains(vector);
 }

@@ -166,6 +166,9 @@ public sealed unsafe class PhysicalMemory : IDisposable
         _flags[offset >> Page.Shift] |= PageFlags.Dirty;
     }
 
+    /// <summary>Says whether a page holds code that is patched, for the journal.</summary>
+    internal void SetPatched(int page, bool patched) => _flags[page] = patched ? _flags[page] | PageFlags.Patched : _flags[page] & ~PageFlags.Patched;
+
     /// <summary>A walk reads a paging structure here.</summary>
     internal void NoteTable(ulong address)
     {

@@ -1,5 +1,6 @@
 using Emu.Boot;
 using Emu.Cpus;
+using Emu.Fetch;
 using Emu.Interrupts;
 using Emu.Machines;
 using Emu.Memory;
@@ -36,7 +37,9 @@ internal static class ScenarioMachine
     }
 
     /// <summary>A machine in the scenario's initial state.</summary>
-    public static Machine Build(Scenario scenario)
+    /// <param name="scenario">What to build.</param>
+    /// <param name="profile">In place of the scenario's own.</param>
+    public static Machine Build(Scenario scenario, FetchProfile? profile = null)
     {
         ulong ram = RamSize(scenario.Image);
         var machine = new Machine(new MachineOptions
@@ -44,7 +47,7 @@ internal static class ScenarioMachine
             CpuCount = scenario.CpuCount,
             MemorySize = ram,
             Model = scenario.Model,
-            Profile = scenario.Profile,
+            Profile = profile ?? scenario.Profile,
             Seed = scenario.Seed,
         });
         machine.Fabric.Immediate = false;

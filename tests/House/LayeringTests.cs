@@ -9,7 +9,7 @@ public sealed partial class LayeringTests
     private static readonly (string File, string Text)[] Library =
         [.. Repository.Files("emulator", ".cs").Select(f => (f, Repository.Read(f)))];
 
-    /// <summary>Where unsafe code may stand, and why. Devices, loaders, scenarios, exploration and the command line have none.</summary>
+    /// <summary>Where unsafe code may stand, and why. Devices, loaders, scenarios and the command line have none.</summary>
     private static readonly (string Path, string Why)[] UnsafeRooms =
     [
         ("emulator/Memory/", "guest RAM is one native block"),
@@ -18,6 +18,9 @@ public sealed partial class LayeringTests
         ("emulator/Instructions/", "operations and the operand forms that the dispatch loop threads"),
         ("emulator/Execution/", "the dispatch loop"),
         ("emulator/Interrupts/LocalApic.cs", "reads the APIC base and the TSC offset of its CPU's state"),
+        ("emulator/Exploration/Explored", "an explored CPU is tried and taken back by copies of its state, and fed with bytes of guest RAM"),
+        ("emulator/Exploration/LazyFetch.cs", "reads versions of code out of guest RAM"),
+        ("emulator/Exploration/StateMixer.cs", "hashes a CPU's state"),
         ("emulator/Machine/", "composes CPUs: budgets and snapshots live in their state and in guest RAM"),
     ];
 

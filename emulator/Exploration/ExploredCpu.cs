@@ -1,0 +1,384 @@
+using System.Runtime.InteropServices;
+using Emu.Cpus;
+using Emu.Execution;
+using Emu.Fetch;
+using Emu.Interrupts;
+using Emu.Memory;
+
+namespace Emu.Exploration;
+
+/// <summary>Why a CPU stands where it stands.</summary>
+internal enum Pause : byte
+{
+    /// <summary>Its next instruction touches what others touch: when it runs is a choice.</summary>
+    Choice,
+
+    /// <summary>Its next instruction waits until the store buffer is empty.</summary>
+    StoreBuffer,
+
+    /// <summary>It takes an interrupt next.</summary>
+    Interrupt,
+
+    /// <summary>Nothing to execute: HLT, MWAIT, or where the exploration ends.</summary>
+    Rest,
+
+    /// <summary>It has run for long without touching anything that others touch.</summary>
+    Private,
+}
+
+/// <summary>
+/// A CPU under exploration. It runs straight on through everything that concerns nobody else, and stops before the first instruction that does:
+/// each is tried, and taken back when it turns out to touch shared bytes.
+/// </summary>
+internal sealed unsafe partial class ExploredCpu : CpuObserver
+{
+    private readonly ExploredMachine _machine;
+    private readonly Stepper _stepper;
+    private readonly CpuState* _s;
+    private readonly byte* _bytes;
+    private readonly CpuState* _before;
+    private readonly LocalApic _apic;
+
+    /// <summary>The instruction that runs is known to be a choice, and may touch what it likes.</summary>
+    private bool _permitted;
+
+    /// <summary>It is not, and has.</summary>
+    private bool _conflict;
+    private Pause _conflictKind;
+    private ulong _stackPointer;
+
+    public ExploredCpu(ExploredMachine machine, Cpu cpu, Stepper stepper, int unit, MemoryJournal journal)
+    {
+        _machine = machine;
+        Cpu = cpu;
+        _s = cpu.State;
+        _stepper = stepper;
+        _apic = (LocalApic)cpu.Apic;
+        Fetch = new LazyFetch(cpu.Profile, unit, cpu.Index.Value, journal, cpu.Memory);
+        _bytes = (byte*)NativeMemory.AllocZeroed(128);
+        _before = (CpuState*)NativeMemory.AllocZeroed((nuint)sizeof(CpuState));
+        cpu.Observer = this;
+        cpu.StoreBuffer.Policy = new Stores(this);
+        cpu.StoreBuffer.OnDrain = store =>
+        {
+            if (!_conflict)
+                Fetch.OwnStore(store);
+        };
+        cpu.OnSerialise = () =>
+        {
+            if (!_conflict)
+            {
+                Fetch.Serialise();
+                _machine.Trace?.Serialised(this);
+            }
+        };
+        Fetch.Serialise();
+    }
+
+    public Cpu Cpu { get; }
+    public CpuState* State => _s;
+    public LazyFetch Fetch { get; }
+    public LocalApic Apic => _apic;
+    public int Index => _s->Index;
+
+    /// <summary>Why it stands.</summary>
+    public Pause Pause { get; private set; }
+
+    /// <summary>Linear address of the next instruction.</summary>
+    public ulong LinearRip => (_s->ModeKey & ModeKey.CodeSizeMask) == 2 ? _s->Rip : (_s->Cs.Base + _s->Rip) & uint.MaxValue;
+
+    /// <summary>True when it would take an NMI or an interrupt next.</summary>
+    public bool InterruptIsDue => DirectStart.InterruptIsDue(Cpu);
+
+    /// <summary>True when an interrupt of this vector, or an NMI, would be taken at once if it arrived now.</summary>
+    public bool WouldTake(in InterruptMessage message)
+    {
+        if (_s->Activity is Activity.Shutdown || _s->InterruptShadow != 0)
+            return false;
+        return message.Mode switch
+        {
+            DeliveryMode.Fixed or DeliveryMode.LowestPriority => (_s->SystemFlags & Rflags.If) != 0 && message.Vector >> 4 > _apic.ProcessorPriority >> 4,
+            DeliveryMode.Nmi => _s->NmiBlocked == 0,
+            _ => true,
+        };
+    }
+
+    /// <summary>The execute event: takes the interrupt that is due, or executes the instruction at which the CPU stands; then goes straight on.</summary>
+    public void Execute()
+    {
+        _permitted = true;
+        DirectStart.ForgetFault(Cpu);
+        _stackPointer = _s->Registers[4];
+        _machine.Trace?.Begin(this);
+        if (InterruptIsDue)
+            TakeInterrupt();
+        else
+            RunOne();
+        Finished();
+        _machine.Events++;
+        _permitted = false;
+        RunStraight();
+    }
+
+    /// <summary>The drain event. What waited for the buffer to be empty goes on when it is.</summary>
+    public void Drain()
+    {
+        _permitted = true;
+        PendingStore store = Cpu.StoreBuffer[0];
+        Cpu.StoreBuffer.DrainOne();
+        _machine.Trace?.Drained(this, store);
+        _machine.Events++;
+        _permitted = false;
+        if (Cpu.StoreBuffer.Count == 0 && Pause == Pause.StoreBuffer)
+            RunStraight();
+    }
+
+    /// <summary>A message has arrived: takes it if it can.</summary>
+    public void Delivered()
+    {
+        if (InterruptIsDue || (Cpu.Mailbox & (Mail.Init | Mail.Sipi)) != 0)
+            Execute();
+    }
+
+    /// <summary>Runs until something that concerns others comes next.</summary>
+    public void RunStraight()
+    {
+        int left = ExploredMachine.LongestPrivateRun;
+        while (true)
+        {
+            if (_s->Activity != Activity.Active)
+            {
+                if (_s->Activity != Activity.Waiting || !Events.Service(Cpu))
+                {
+                    Pause = Pause.Rest;
+                    break;
+                }
+            }
+            if (InterruptIsDue)
+            {
+                Pause = Pause.Interrupt;
+                break;
+            }
+            if (_machine.IsStopped(this))
+            {
+                Pause = Pause.Rest;
+                break;
+            }
+            if (left-- == 0)
+            {
+                Pause = Pause.Private;
+                break;
+            }
+            if (!TryOne())
+            {
+                Pause = _conflictKind;
+                break;
+            }
+            _machine.Events++;
+        }
+        ClearDeadStack();
+    }
+
+    /// <summary>One instruction, unless it concerns others: then nothing happened, and the answer is false.</summary>
+    private bool TryOne()
+    {
+        Buffer.MemoryCopy(_s, _before, sizeof(CpuState), sizeof(CpuState));
+        int mark = _machine.Journal.Count;
+        StoreBuffer stores = Cpu.StoreBuffer;
+        int waiting = stores.Count;
+        Span<PendingStore> kept = waiting == 0 ? default : _kept;
+        if (waiting != 0)
+            stores.CopyTo(kept);
+        _conflict = false;
+        _stackPointer = _s->Registers[4];
+        Fetch.Follow(LinearRip);
+        (bool flushed, int serialised, ulong start) = (Fetch.Flushed, Fetch.SerialisedAt, Fetch.Start);
+        int interrupts = _interrupts;
+        DirectStart.ForgetFault(Cpu);
+        _machine.Trace?.Begin(this);
+        RunOne();
+        if (!_conflict)
+        {
+            Finished();
+            return true;
+        }
+        _machine.Trace?.Forget();
+        _interrupts = interrupts;
+        CopyState(_before, _s);
+        Fetch.TakeBack(flushed, serialised, start);
+        _machine.Journal.Undo(mark);
+        if (waiting != 0 || stores.Count != 0)
+            stores.Restore(_kept.AsSpan(0, waiting));
+        Cpu.StopMessage = null;
+        _conflict = false;
+        return false;
+    }
+
+    /// <summary>An instruction or an interrupt is done: what it raised is told.</summary>
+    private void Finished()
+    {
+        if (DirectStart.FaultSince(Cpu) is { } fault)
+            _machine.Raised(this, fault);
+        if (_trapped)
+            _machine.Raised(this, Vector.Breakpoint);
+        _trapped = false;
+        _machine.Trace?.Commit(this);
+    }
+
+    /// <summary>The instruction was INT3, and went to its handler.</summary>
+    private bool _trapped;
+
+    private readonly PendingStore[] _kept = new PendingStore[FetchProfileFields.MaximumStoreBuffer];
+
+    /// <summary>Brings a state back, and drops translations that other paging registers gave.</summary>
+    private void CopyState(CpuState* from, CpuState* to)
+    {
+        bool samePaging = from->Paging.Cr3 == to->Paging.Cr3 && from->Paging.Cr0 == to->Paging.Cr0 && from->Paging.Cr4 == to->Paging.Cr4
+            && from->Paging.Efer == to->Paging.Efer;
+        Buffer.MemoryCopy(from, to, sizeof(CpuState), sizeof(CpuState));
+        if (!samePaging)
+            CpuMode.FlushTlb(to, keepGlobal: false);
+    }
+
+    private void TakeInterrupt()
+    {
+        ulong stack = _s->Registers[4];
+        ulong rip = LinearRip;
+        bool nested = _interrupts < _interruptedStack.Length;
+        Events.Service(Cpu);
+        if (_s->Activity == Activity.Active && nested && _s->Registers[4] != stack)
+            _interruptedStack[_interrupts++] = stack;
+        NoteStackSwitch(stack);
+        _machine.Interrupted(this, rip);
+    }
+
+    private void Conflict(Pause kind)
+    {
+        if (_permitted || _conflict)
+            return;
+        _conflict = true;
+        _conflictKind = kind;
+    }
+
+    public override void Loads(ulong physical, ulong linear, int size)
+    {
+        SharedBytes shared = _machine.Shared;
+        _machine.Accesses.Load(physical, size, AgentAt(linear), shared);
+        if (linear < _stackPointer && linear >= _stackPointer - NearStack)
+            shared.BelowStack = true;
+        if (!_permitted && (shared.Of(physical, size) & (Sharing.Cpus | Sharing.Contexts)) != 0)
+            Conflict(Pause.Choice);
+    }
+
+    public override bool ReachesDevice()
+    {
+        Conflict(Pause.Choice);
+        return _permitted;
+    }
+
+    /// <summary>A copy of what <see cref="Save"/> saves; kept and used again by the search.</summary>
+    internal sealed class CpuCapture : IDisposable
+    {
+        public CpuCapture(ExploredCpu cpu)
+        {
+            State = (CpuState*)NativeMemory.Alloc((nuint)sizeof(CpuState));
+            Fetch = new LazyFetch(cpu.Cpu.Profile, cpu.Fetch.Unit, cpu.Index, cpu._machine.Journal, cpu.Cpu.Memory, forCopy: true);
+        }
+
+        public CpuState* State { get; }
+        public ApicCapture Apic;
+        public PendingStore[] Stores { get; } = new PendingStore[FetchProfileFields.MaximumStoreBuffer];
+        public int StoreCount;
+        public Mail Mailbox;
+        public byte SipiVector;
+        public LazyFetch Fetch { get; }
+        public ulong[] InterruptedStack { get; } = new ulong[4];
+        public int Interrupts;
+        public Region[] Regions { get; } = new Region[4];
+        public int RegionCount;
+        public Pause Pause;
+
+        public void Dispose() => NativeMemory.Free(State);
+    }
+
+    private sealed class Stores(ExploredCpu cpu) : StorePolicy
+    {
+        public override bool Waits(ulong address, ulong linear, int size)
+        {
+            SharedBytes shared = cpu._machine.Shared;
+            cpu._machine.Accesses.Store(address, size, cpu.AgentAt(linear), shared);
+            cpu.NoteStack(linear);
+            Sharing sharing = shared.Of(address, size);
+            StoreBuffer buffer = cpu.Cpu.StoreBuffer;
+            if ((sharing & (Sharing.Cpus | Sharing.Code)) == 0)
+            {
+                if ((sharing & Sharing.Contexts) != 0)
+                    cpu.Conflict(Pause.Choice);
+                return buffer.Count != 0 && buffer.Overlaps(address, size, linear: false);
+            }
+            if (buffer.Capacity == 0)
+                cpu.Conflict(Pause.Choice);
+            return true;
+        }
+
+        public override void Draining() => cpu.Conflict(Pause.StoreBuffer);
+    }
+
+    /// <summary>Copies everything out that an event of this CPU, or a message to it, changes; RAM apart.</summary>
+    public void Save(CpuCapture capture)
+    {
+        Buffer.MemoryCopy(_s, capture.State, sizeof(CpuState), sizeof(CpuState));
+        capture.Apic = _apic.Capture();
+        capture.StoreCount = Cpu.StoreBuffer.Count;
+        if (capture.StoreCount != 0)
+            Cpu.StoreBuffer.CopyTo(capture.Stores);
+        capture.Mailbox = Cpu.Mailbox;
+        capture.SipiVector = Cpu.SipiVector;
+        capture.Fetch.CopyFrom(Fetch);
+        capture.Interrupts = _interrupts;
+        _interruptedStack.CopyTo(capture.InterruptedStack, 0);
+        capture.RegionCount = _regionCount;
+        _regions.CopyTo(capture.Regions, 0);
+        capture.Pause = Pause;
+    }
+
+    public void Restore(CpuCapture capture)
+    {
+        CopyState(capture.State, _s);
+        _apic.Apply(capture.Apic);
+        Cpu.StoreBuffer.Restore(capture.Stores.AsSpan(0, capture.StoreCount));
+        Cpu.SetMailbox(capture.Mailbox, capture.SipiVector);
+        Fetch.CopyFrom(capture.Fetch);
+        _interrupts = capture.Interrupts;
+        capture.InterruptedStack.CopyTo(_interruptedStack, 0);
+        _regionCount = capture.RegionCount;
+        capture.Regions.CopyTo(_regions, 0);
+        Pause = capture.Pause;
+    }
+
+    /// <summary>Equal where this CPU goes on in the same way.</summary>
+    public ulong Hash()
+    {
+        ulong hash = StateMixer.OfCpu(_s);
+        ApicCapture apic = _apic.Capture();
+        ulong* words = (ulong*)&apic;
+        for (int i = 0; i < sizeof(ApicCapture) / 8; i++)
+            hash = StateMixer.Mix(hash, words[i]);
+        StoreBuffer stores = Cpu.StoreBuffer;
+        for (int i = 0; i < stores.Count; i++)
+        {
+            PendingStore store = stores[i];
+            hash = StateMixer.Mix(StateMixer.Mix(hash, store.Address ^ (ulong)store.Size << 56), store.Value);
+        }
+        hash = StateMixer.Mix(hash, (ulong)Cpu.Mailbox ^ (ulong)_interrupts << 8 ^ (Fetch.Flushed ? 1UL << 16 : 0));
+        return StateMixer.Mix(hash, Fetch.Hash(_machine.Shared.Units));
+    }
+
+    public void Dispose()
+    {
+        Cpu.Observer = null;
+        Cpu.StoreBuffer.Policy = null;
+        NativeMemory.Free(_bytes);
+        NativeMemory.Free(_before);
+    }
+}

@@ -1,0 +1,191 @@
+using System.Diagnostics;
+using Emu.Memory;
+
+namespace Emu.Exploration;
+
+/// <summary>
+/// Explores every order of events of a subject, within bounds. A search that treats as private whatever it does not know to be shared is repeated until
+/// it meets no conflict that it did not know of: only then has it tried every order that matters.
+/// </summary>
+public static class Explorer
+{
+    /// <summary>Random runs by which most of what is shared is found before the first search.</summary>
+    private const int ScoutingRuns = 40;
+    private const int ScoutingSteps = 3000;
+    private const int MaximumRounds = 200;
+
+    /// <summary>Explores.</summary>
+    public static ExplorationResult Run(Subject subject, ExplorationOptions options)
+    {
+        var watch = Stopwatch.StartNew();
+        var workers = new List<SearchWorker>();
+        try
+        {
+            var first = new ExploredMachine(subject, null);
+            SharedBytes shared = first.Shared;
+            var search = new Search(options, shared);
+            workers.Add(new SearchWorker(search, first));
+            for (int i = 1; i < options.Threads; i++)
+                workers.Add(new SearchWorker(search, new ExploredMachine(subject, shared)));
+            PhysicalMemory memory = first.Machine.Memory;
+            int rounds = 0;
+            Scout(first, shared);
+            List<AccessMap> maps = [.. workers.Select(w => w.Machine.Accesses)];
+            while (true)
+            {
+                rounds++;
+                AccessMap.Classify(maps, memory, shared);
+                foreach (SearchWorker worker in workers)
+                {
+                    worker.Clear();
+                    worker.Machine.Accesses.IsNew = false;
+                }
+                first.Begin(shared);
+                search.Begin(first.Hash());
+                RunRound(search, workers, options, rounds, watch);
+                if (search.Problem != null || rounds == MaximumRounds || search.Bound != null)
+                    break;
+                if (!AccessMap.Classify(maps, memory, shared) && !search.MustRestart)
+                    break;
+            }
+            return Conclude(search, workers, rounds, watch);
+        }
+        finally
+        {
+            foreach (SearchWorker worker in workers)
+                worker.Dispose();
+        }
+    }
+
+    private static void RunRound(Search search, List<SearchWorker> workers, ExplorationOptions options, int round, Stopwatch watch)
+    {
+        using var done = new ManualResetEventSlim();
+        Thread? reporter = options.OnProgress == null ? null : new Thread(() =>
+        {
+            while (!done.Wait(200))
+                options.OnProgress(new ExplorationProgress(round, search.States.Count, workers.Sum(w => w.EventsDone), workers.Sum(w => w.Frontier),
+                    search.Shared.DataCount + search.Shared.CodeCount, watch.Elapsed));
+        });
+        reporter?.Start();
+        var threads = workers.Skip(1).Select(w => new Thread(() => search.Work(w), 16 << 20)).ToList();
+        foreach (Thread thread in threads)
+            thread.Start();
+        search.Work(workers[0]);
+        foreach (Thread thread in threads)
+            thread.Join();
+        done.Set();
+        reporter?.Join();
+    }
+
+    /// <summary>Runs at random, to learn what is shared.</summary>
+    private static void Scout(ExploredMachine machine, SharedBytes shared)
+    {
+        var random = new Random(1);
+        var steps = new List<Step>();
+        for (int run = 0; run < ScoutingRuns; run++)
+        {
+            AccessMap.Classify([machine.Accesses], machine.Machine.Memory, shared);
+            machine.Begin(shared);
+            for (int i = 0; i < ScoutingSteps; i++)
+            {
+                machine.Enabled(steps);
+                if (steps.Count == 0)
+                    break;
+                machine.Apply(steps[random.Next(steps.Count)]);
+            }
+        }
+        machine.Accesses.IsNew = false;
+    }
+
+    private static ExplorationResult Conclude(Search search, List<SearchWorker> workers, int rounds, Stopwatch watch)
+    {
+        List<List<Edge>> edges = [.. workers.Select(w => w.Edges)];
+        var findings = new List<ExploredFinding>();
+        IReadOnlyList<Step>? deciding = null;
+        int states = search.States.Count;
+        bool complete = search.Bound == null && search.Problem == null;
+        ExploredMachine machine = workers[0].Machine;
+        var graph = new StateGraph(states, edges);
+        if (complete && !search.Preempting && search.Findings.Count == 0)
+            FindLivelock(search, graph, workers);
+        if (search.Problem == null)
+        {
+            foreach ((Finding finding, int id) in search.Findings)
+                findings.Add(new ExploredFinding(finding, search.Preempting ? search.PathOf(id) : PathTo(search, graph, machine, id)));
+            if (search.Deciding != -1)
+                deciding = search.Preempting ? search.PathOf(search.Deciding) : PathTo(search, graph, machine, search.Deciding);
+        }
+        Verdict verdict = search.Problem != null ? Verdict.Failed
+            : findings.Count != 0 ? Verdict.Unsafe
+            : search.Cancelled ? Verdict.Cancelled
+            : search.Bound != null ? Verdict.BoundReached
+            : Verdict.Safe;
+        return new ExplorationResult
+        {
+            Verdict = verdict,
+            Problem = search.Problem,
+            States = states,
+            Transitions = workers.Sum(w => w.Transitions),
+            Events = workers.Sum(w => w.EventsDone),
+            Elapsed = watch.Elapsed,
+            Rounds = rounds,
+            SharedData = search.Shared.DataCount,
+            SharedCode = search.Shared.CodeCount,
+            Bytes = search.Bytes,
+            Outcomes = [.. search.Outcomes],
+            Findings = findings,
+            Deciding = deciding,
+            Bound = search.Bound,
+        };
+    }
+
+    /// <summary>A state from which no path comes to an end: CPUs go round for ever.</summary>
+    private static void FindLivelock(Search search, StateGraph graph, List<SearchWorker> workers)
+    {
+        int trapped = graph.FindTrapped(workers.SelectMany(w => w.Ends));
+        if (trapped < 0)
+            return;
+        ExploredMachine machine = workers[0].Machine;
+        PathTo(search, graph, machine, trapped);
+        uint waiting = 0;
+        foreach (ExploredCpu cpu in machine.Cpus)
+            if (!machine.Run.IsAtAnEnd(cpu))
+                waiting |= 1u << cpu.Index;
+        search.Ended(machine.Run.End(machine, waiting, livelock: true), trapped);
+    }
+
+    /// <summary>The steps to a state; the machine is left in it.</summary>
+    private static List<Step> PathTo(Search search, StateGraph graph, ExploredMachine machine, int target)
+    {
+        List<int> states = graph.ShortestPath(target) ?? [];
+        machine.Begin(search.Shared);
+        var path = new List<Step>();
+        using var before = new MachineCapture(machine);
+        var steps = new List<Step>();
+        for (int i = 1; i < states.Count; i++)
+            path.Add(StepTo(search, machine, before, steps, states[i]));
+        return path;
+    }
+
+    private static Step StepTo(Search search, ExploredMachine machine, MachineCapture before, List<Step> steps, int id)
+    {
+        machine.Enabled(steps);
+        foreach (Step step in steps)
+        {
+            machine.Save(before, all: false, step.Cpu);
+            Picks picks = default;
+            while (true)
+            {
+                machine.Apply(step with { Picks = picks });
+                Step taken = step with { Picks = machine.Chooser.Picks };
+                bool more = machine.Chooser.TryNext(out picks);
+                if (!search.States.TryAdd(machine.Hash(), out int reached) && reached == id)
+                    return taken;
+                machine.Restore(before);
+                if (!more)
+                    break;
+            }
+        }
+        throw new InvalidOperationException($"state {id} cannot be reached again: an event is not deterministic");
+    }
+}

@@ -1,0 +1,233 @@
+namespace Emu.Exploration;
+
+/// <summary>One round of an exploration: what the workers have in common.</summary>
+internal sealed class Search(ExplorationOptions options, SharedBytes shared)
+{
+    private readonly Lock _lock = new();
+    private readonly Queue<SearchTask> _tasks = new();
+    private readonly Dictionary<string, (long Count, bool Holds)> _outcomes = [];
+    private readonly List<(Finding Finding, int Id)> _findings = [];
+    private StateTable _states = new();
+    private int _working;
+    private volatile bool _end;
+    private volatile bool _restart;
+    private volatile int _hungry;
+    private long _edgeBytes;
+    private long _statesAtFinding = long.MaxValue;
+
+    public SharedBytes Shared { get; set; } = shared;
+    public string? Problem { get; private set; }
+    public IReadOnlyList<Step> ProblemPath { get; private set; } = [];
+    public string? Bound { get; private set; }
+    public bool MustRestart => _restart;
+    public int Deciding { get; private set; } = -1;
+    public StateTable States => _states;
+    public IReadOnlyList<(Finding Finding, int Id)> Findings => _findings;
+    public IEnumerable<ExploredOutcome> Outcomes => _outcomes.OrderBy(o => o.Key, StringComparer.Ordinal).Select(o => new ExploredOutcome(o.Key, o.Value.Count, o.Value.Holds));
+
+    /// <summary>Somebody has nothing to do, and nothing waits.</summary>
+    public bool IsHungry => _hungry != 0;
+
+    /// <summary>Preemptions are bounded: states are told apart by the way to them, and there is no graph.</summary>
+    public bool Preempting => options.Preemptions != null;
+
+    public bool Cancelled { get; private set; }
+
+    private readonly List<IReadOnlyList<Step>> _paths = [];
+
+    /// <summary>The way on which a finding was made, where there is no graph to find a shorter one.</summary>
+    public IReadOnlyList<Step> PathOf(int id) => _paths[-2 - id];
+
+    /// <summary>Keeps a way; the answer stands for its end.</summary>
+    public int Keep(IReadOnlyList<Step> path)
+    {
+        lock (_lock)
+        {
+            _paths.Add(path);
+            return -1 - _paths.Count;
+        }
+    }
+
+    /// <summary>Bytes of states and graph.</summary>
+    public long Bytes => _states.Bytes + _edgeBytes;
+
+    public void Begin(ulong rootHash)
+    {
+        _states = new StateTable();
+        _tasks.Clear();
+        _outcomes.Clear();
+        _findings.Clear();
+        _end = _restart = false;
+        _hungry = 0;
+        _statesAtFinding = long.MaxValue;
+        Deciding = -1;
+        Bound = null;
+        Enter(rootHash, NoCpu, 0, out int id);
+        _tasks.Enqueue(new SearchTask([], Math.Max(id, 0), NoCpu, 0, null));
+    }
+
+    public const int NoCpu = 31;
+
+    /// <summary>Does tasks until there are none.</summary>
+    public void Work(SearchWorker worker)
+    {
+        while (true)
+        {
+            SearchTask? task = null;
+            lock (_lock)
+            {
+                if (_tasks.TryDequeue(out task))
+                {
+                    _working++;
+                    _hungry = Math.Max(0, _hungry - 1);
+                }
+                else if (_working == 0 || _end)
+                {
+                    return;
+                }
+                else
+                {
+                    _hungry = 1;
+                }
+            }
+            if (task == null)
+            {
+                Thread.Sleep(1);
+                continue;
+            }
+            try
+            {
+                worker.Run(task);
+            }
+            finally
+            {
+                lock (_lock)
+                    _working--;
+            }
+        }
+    }
+
+    public void Give(SearchTask task)
+    {
+        lock (_lock)
+        {
+            _tasks.Enqueue(task);
+            _hungry = 0;
+        }
+    }
+
+    public bool MustEnd(SearchWorker worker)
+    {
+        if (_end)
+            return true;
+        if ((worker.Transitions & 0xFFF) == 0)
+            CheckBounds(worker);
+        return false;
+    }
+
+    public void RequestRestart() => _restart = _end = true;
+
+    public void Fail(string problem, IReadOnlyList<Step> path)
+    {
+        lock (_lock)
+        {
+            if (Problem == null)
+                ProblemPath = path;
+            Problem ??= problem;
+        }
+        _end = true;
+    }
+
+    /// <summary>Enters a state; false when it need not be explored again.</summary>
+    public bool Enter(ulong hash, int lastCpu, int cost, out int id)
+    {
+        if (options.Preemptions is not { } most)
+            return _states.TryAdd(hash, out id);
+        id = -1;
+        return cost <= most && _states.TryImprove(StateMixer.Mix(hash, (ulong)lastCpu), cost);
+    }
+
+    /// <summary>The CPU that came last, and the preemptions so far, after a step. Draining and delivering are nobody's turn.</summary>
+    /// <param name="stuck">CPUs whose execution changes nothing in this state: leaving one of these is no preemption.</param>
+    public (int LastCpu, int Cost) CostOf(int lastCpu, int cost, in Step step, uint stuck)
+    {
+        if (options.Preemptions == null || step.Kind != StepKind.Execute || step.Cpu == lastCpu)
+            return (step.Kind == StepKind.Execute ? step.Cpu : lastCpu, cost);
+        bool preempted = lastCpu != NoCpu && _lastCanGoOn && (stuck >> lastCpu & 1) == 0;
+        return (step.Cpu, cost + (preempted ? 1 : 0));
+    }
+
+    [ThreadStatic]
+    private static bool _lastCanGoOn;
+
+    /// <summary>Lets the CPU that came last go first.</summary>
+    public void Order(List<Step> steps, int lastCpu)
+    {
+        if (options.Preemptions == null)
+            return;
+        int i = steps.FindIndex(s => s.Cpu == lastCpu && s.Kind == StepKind.Execute);
+        _lastCanGoOn = i >= 0;
+        if (i > 0)
+            (steps[0], steps[i]) = (steps[i], steps[0]);
+    }
+
+    public bool IsTooLong(long events)
+    {
+        if (options.EventsOnPath is not { } most || events <= most)
+            return false;
+        Bound = $"paths longer than {most} events were cut off";
+        return true;
+    }
+
+    public void Found(Finding finding, int id)
+    {
+        lock (_lock)
+        {
+            if (!_findings.Any(f => f.Finding == finding))
+                _findings.Add((finding, id));
+        }
+        Limit();
+    }
+
+    public void Ended(FinalState state, int id)
+    {
+        if (!state.Counts)
+            return;
+        lock (_lock)
+        {
+            _outcomes[state.Outcome] = (_outcomes.GetValueOrDefault(state.Outcome).Count + 1, state.Holds);
+            if (state.Decides && Deciding == -1)
+                Deciding = id;
+        }
+        if (state.Finding != null)
+            Found(state.Finding, id);
+    }
+
+    private void Limit()
+    {
+        if (options.StopAtFinding)
+            Interlocked.CompareExchange(ref _statesAtFinding, _states.Count, long.MaxValue);
+    }
+
+    private void CheckBounds(SearchWorker worker)
+    {
+        Interlocked.Exchange(ref _edgeBytes, (long)worker.Edges.Capacity * 12 * options.Threads);
+        if (_statesAtFinding != long.MaxValue && _states.Count > 4 * _statesAtFinding + 20_000)
+            _end = true;
+        if (_states.Count >= options.States)
+            EndAt($"{options.States} states were reached; allow more with --max-states");
+        else if (Bytes > options.Memory)
+            EndAt($"the memory that was allowed ({options.Memory >> 20} MiB) is used up; allow more with --memory-limit");
+        else if (options.Cancel.IsCancellationRequested)
+        {
+            Cancelled = true;
+            EndAt("it was cancelled");
+        }
+    }
+
+    private void EndAt(string bound)
+    {
+        Bound ??= bound;
+        _end = true;
+    }
+}

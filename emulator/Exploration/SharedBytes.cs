@@ -1,0 +1,238 @@
+using Emu.Memory;
+
+namespace Emu.Exploration;
+
+/// <summary>Why the order of accesses to a byte matters.</summary>
+[Flags]
+internal enum Sharing : byte
+{
+    None = 0,
+
+    /// <summary>A CPU stores, another one loads or stores.</summary>
+    Cpus = 1,
+
+    /// <summary>Interrupt handlers of a CPU and what they interrupt both access it, and one of them stores.</summary>
+    Contexts = 2,
+
+    /// <summary>Stored to and executed, by whomever.</summary>
+    Code = 4,
+
+    /// <summary>Lies in the same unit of fetching as such a byte.</summary>
+    CodeUnit = 8,
+
+    /// <summary>A CPU that comes here stops: the end of what is explored.</summary>
+    Stop = 16,
+}
+
+/// <summary>
+/// What is known of each byte that several agents touch. Nobody declares it: an exploration that treats everything else as private to one
+/// agent is sound if it meets no conflict outside of this set, and otherwise is repeated with a larger one.
+/// </summary>
+internal sealed class SharedBytes(PhysicalMemory memory)
+{
+    private readonly Sharing[]?[] _pages = new Sharing[]?[memory.PageCount];
+
+    /// <summary>The patched units of each page, by physical address.</summary>
+    private readonly ulong[]?[] _units = new ulong[]?[memory.PageCount];
+
+    /// <summary>Bytes of a unit of fetching.</summary>
+    public required int Unit { get; init; }
+
+    /// <summary>Shared bytes of data, and of code.</summary>
+    public int DataCount { get; private set; }
+
+    public int CodeCount { get; private set; }
+
+    /// <summary>All patched units, in order of address.</summary>
+    public List<ulong> Units { get; } = [];
+
+    /// <summary>Loads below the stack pointer were seen: what lies there is not dead.</summary>
+    public bool BelowStack { get; set; }
+
+    public Sharing this[ulong physical]
+    {
+        get
+        {
+            Sharing[]? page = _pages[memory.Offset(physical) >> Page.Shift];
+            return page == null ? Sharing.None : page[physical & Page.OffsetMask];
+        }
+    }
+
+    /// <summary>What these bytes, which lie in one page, are between them.</summary>
+    public Sharing Of(ulong physical, int size)
+    {
+        Sharing[]? page = _pages[memory.Offset(physical) >> Page.Shift];
+        if (page == null)
+            return Sharing.None;
+        Sharing all = Sharing.None;
+        int at = (int)(physical & Page.OffsetMask);
+        for (int i = 0; i < size; i++)
+            all |= page[at + i];
+        return all;
+    }
+
+    /// <summary>True when nothing in the page of an address is marked.</summary>
+    public bool IsPlain(ulong physical) => _pages[memory.Offset(physical) >> Page.Shift] == null;
+
+    /// <summary>Patched units of the page of an address, or null.</summary>
+    public ulong[]? UnitsIn(ulong physical) => _units[memory.Offset(physical) >> Page.Shift];
+
+    /// <summary>Marks a byte. True when that is news.</summary>
+    public bool Mark(ulong physical, Sharing sharing)
+    {
+        ulong page = memory.Offset(physical) >> Page.Shift;
+        Sharing[] flags = _pages[page] ??= new Sharing[Page.Size];
+        int at = (int)(physical & Page.OffsetMask);
+        if ((flags[at] & sharing) == sharing)
+            return false;
+        Sharing added = sharing & ~flags[at];
+        flags[at] |= sharing;
+        if ((added & Sharing.Cpus) != 0)
+            DataCount++;
+        if ((added & Sharing.Code) != 0)
+        {
+            CodeCount++;
+            MarkUnit(page, physical & ~(ulong)(Unit - 1));
+        }
+        return true;
+    }
+
+    /// <summary>Makes the journal of a machine's own memory keep changes of patched pages apart.</summary>
+    public void Watch(PhysicalMemory own)
+    {
+        for (int i = 0; i < _units.Length; i++)
+            own.SetPatched(i, _units[i] != null);
+    }
+
+    private void MarkUnit(ulong page, ulong unit)
+    {
+        if (Units.Contains(unit))
+            return;
+        Units.Add(unit);
+        Units.Sort();
+        _units[page] = [.. Units.Where(u => memory.Offset(u) >> Page.Shift == page)];
+        for (int i = 0; i < Unit; i++)
+            _pages[page]![(int)((unit + (ulong)i) & Page.OffsetMask)] |= Sharing.CodeUnit;
+    }
+}
+
+/// <summary>
+/// Which agents were seen to load, store and execute each byte: what <see cref="SharedBytes"/> follows from. An agent is a CPU outside of interrupt
+/// handlers, or inside of them.
+/// </summary>
+internal sealed class AccessMap(PhysicalMemory memory)
+{
+    private sealed class PageMasks
+    {
+        public readonly uint[] Loads = new uint[Page.Size];
+        public readonly uint[] Stores = new uint[Page.Size];
+        public readonly bool[] Executed = new bool[Page.Size];
+    }
+
+    private const uint AllMain = 0x5555_5555;
+    private readonly PageMasks?[] _pages = new PageMasks?[memory.PageCount];
+
+    /// <summary>A conflict was seen at a byte that was not known to be shared.</summary>
+    public bool IsNew { get; set; }
+
+    /// <summary>At most this many CPUs can be told apart.</summary>
+    public const int MaximumCpus = 16;
+
+    /// <param name="agent">2 × CPU, and 1 more in an interrupt handler.</param>
+    public void Load(ulong physical, int size, int agent, SharedBytes known)
+    {
+        PageMasks p = PageOf(physical);
+        int at = (int)(physical & Page.OffsetMask);
+        uint bit = 1u << agent;
+        for (int i = at; i < at + size; i++)
+        {
+            if ((p.Loads[i] & bit) != 0)
+                continue;
+            p.Loads[i] |= bit;
+            if (p.Stores[i] != 0)
+                Look(p, i, physical, known);
+        }
+    }
+
+    public void Store(ulong physical, int size, int agent, SharedBytes known)
+    {
+        PageMasks p = PageOf(physical);
+        int at = (int)(physical & Page.OffsetMask);
+        uint bit = 1u << agent;
+        for (int i = at; i < at + size; i++)
+        {
+            if ((p.Stores[i] & bit) != 0)
+                continue;
+            p.Stores[i] |= bit;
+            if (p.Loads[i] != 0 || p.Executed[i] || p.Stores[i] != bit)
+                Look(p, i, physical, known);
+        }
+    }
+
+    public void Execute(ulong physical, int size, SharedBytes known)
+    {
+        PageMasks p = PageOf(physical);
+        int at = (int)(physical & Page.OffsetMask);
+        if (p.Executed[at] && p.Executed[at + size - 1])
+            return;
+        for (int i = at; i < at + size; i++)
+        {
+            p.Executed[i] = true;
+            if (p.Stores[i] != 0)
+                Look(p, i, physical, known);
+        }
+    }
+
+    /// <summary>Marks all conflicts among these maps. True when one was not known.</summary>
+    public static bool Classify(IReadOnlyList<AccessMap> maps, PhysicalMemory memory, SharedBytes known)
+    {
+        bool news = false;
+        for (int page = 0; page < memory.PageCount; page++)
+        {
+            var pages = maps.Select(m => m._pages[page]).OfType<PageMasks>().ToList();
+            if (pages.Count == 0)
+                continue;
+            for (int i = 0; i < Page.Size; i++)
+            {
+                uint stores = 0, loads = 0;
+                bool executed = false;
+                foreach (PageMasks p in pages)
+                {
+                    stores |= p.Stores[i];
+                    loads |= p.Loads[i];
+                    executed |= p.Executed[i];
+                }
+                Sharing sharing = Conflict(stores, loads, executed);
+                if (sharing != Sharing.None)
+                    news |= known.Mark(PhysicalMemory.AddressOf(((ulong)page << Page.Shift) + (ulong)i), sharing);
+            }
+        }
+        return news;
+    }
+
+    private PageMasks PageOf(ulong physical) => _pages[memory.Offset(physical) >> Page.Shift] ??= new PageMasks();
+
+    private void Look(PageMasks p, int i, ulong physical, SharedBytes known)
+    {
+        Sharing sharing = Conflict(p.Stores[i], p.Loads[i], p.Executed[i]);
+        if (sharing != Sharing.None && (known[(physical & Page.Mask) + (ulong)i] & sharing) != sharing)
+            IsNew = true;
+    }
+
+    private static Sharing Conflict(uint stores, uint loads, bool executed)
+    {
+        if (stores == 0)
+            return Sharing.None;
+        Sharing sharing = executed ? Sharing.Code : Sharing.None;
+        uint all = stores | loads;
+        uint cpusStoring = (stores | stores >> 1) & AllMain;
+        uint cpus = (all | all >> 1) & AllMain;
+        if ((cpus & (cpus - 1)) != 0 && cpusStoring != 0)
+            sharing |= Sharing.Cpus;
+        // Both bits of one CPU, and a store by either.
+        uint both = all & (all >> 1) & AllMain;
+        if ((both & cpusStoring) != 0)
+            sharing |= Sharing.Contexts;
+        return sharing;
+    }
+}
