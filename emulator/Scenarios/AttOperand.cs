@@ -11,7 +11,7 @@ internal enum AttOperandKind
 
 /// <summary>
 /// An operand in AT&amp;T syntax: <c>%eax</c>, <c>$expr</c>, or memory <c>%seg:displacement(base,index,scale)</c>. A symbol alone, or in parentheses as
-/// herd writes it (<c>(x)</c>), is memory at its address; as the operand of a jump or call it is the target.
+/// herd writes it (<c>(x)</c> or <c>[x]</c>), is memory at its address; as the operand of a jump or call it is the target.
 /// </summary>
 internal sealed record AttOperand(AttOperandKind Kind, int Position)
 {
@@ -56,7 +56,7 @@ internal sealed record AttOperand(AttOperandKind Kind, int Position)
         if (text.Take("$"))
             return new AttOperand(AttOperandKind.Immediate, start) { Expression = AssemblyExpression.Parse(text, "a number or a symbol after '$'") };
         if (!text.LooksAt("%"))
-            return ParseMemory(text, start, Register.None);
+            return TryBareRegister(text) is { } bare ? new AttOperand(AttOperandKind.Register, start) { Register = bare } : ParseMemory(text, start, Register.None);
         Register register = ParseRegister(text);
         if (!register.IsSegmentRegister() || !text.Take(":"))
             return new AttOperand(AttOperandKind.Register, start) { Register = register };
@@ -67,22 +67,31 @@ internal sealed record AttOperand(AttOperandKind Kind, int Position)
     {
         AssemblyExpression? displacement = null;
         text.SkipBlanks();
-        if (!text.LooksAt("("))
+        bool decimalNumber = char.IsAsciiDigit(text.Peek) && !text.LooksAt("0x") && !text.LooksAt("0X");
+        if (!text.LooksAt("(") && !text.LooksAt("["))
             displacement = AssemblyExpression.Parse(text, "an operand: %register, $immediate, or memory");
         var operand = new AttOperand(AttOperandKind.Memory, start) { Expression = displacement, Segment = segment };
-        if (!text.Take("("))
+        // herd writes brackets as well.
+        string close = text.Take("(") ? ")" : text.Take("[") ? "]" : "";
+        if (close.Length == 0 && segment == Register.None && decimalNumber && !displacement!.HasSymbols)
+        {
+            string number = text.Text(start, text.Position).Trim();
+            throw text.Error(start, $"to herd '{number}' is the number, to an assembler the address; write ${number} or ({number})");
+        }
+        if (close.Length == 0)
             return operand with { IsBareExpression = segment == Register.None };
         text.SkipBlanks();
-        if (!text.LooksAt("%") && !text.LooksAt(","))
+        Register? bare = TryBareRegister(text);
+        if (bare == null && !text.LooksAt("%") && !text.LooksAt(","))
         {
             if (displacement != null)
                 throw text.Expected("'%' and a base register");
             operand = operand with { Expression = AssemblyExpression.Parse(text, "a base register or a symbol") };
-            text.Expect(")");
+            text.Expect(close);
             return operand;
         }
-        if (text.LooksAt("%"))
-            operand = operand with { Base = ParseRegister(text) };
+        if (bare != null || text.LooksAt("%"))
+            operand = operand with { Base = bare ?? ParseRegister(text) };
         if (text.Take(","))
         {
             operand = operand with { Index = ParseRegister(text) };
@@ -96,8 +105,18 @@ internal sealed record AttOperand(AttOperandKind Kind, int Position)
                 operand = operand with { Scale = (int)scale };
             }
         }
-        text.Expect(")", "',' or ')'");
+        text.Expect(close, $"',' or '{close}'");
         return operand;
+    }
+
+    /// <summary>A general register without the percent sign, as herd reads it; null, and nothing taken, where none stands.</summary>
+    private static Register? TryBareRegister(SourceText text)
+    {
+        int start = text.Position;
+        if (text.TryName() is { } name && !text.LooksAt(":") && TryRegister(name, out Register register) && register.IsGPR())
+            return register;
+        text.Position = start;
+        return null;
     }
 
     private static Register ParseRegister(SourceText text)

@@ -29,8 +29,10 @@ internal static class InstructionSelector
         operands.Reverse();
         bool absolute = stem.StartsWith("movabs", StringComparison.Ordinal);
         List<EncodedForm> fitting = Fitting(codes, operands, prefixes, absolute);
-        // These two do not care which operand comes first.
-        if (fitting.Count == 0 && (stem.StartsWith("xchg", StringComparison.Ordinal) || stem.StartsWith("test", StringComparison.Ordinal)))
+        // The first two do not care which operand comes first; of the third herd writes the memory first.
+        bool eitherWay = stem.StartsWith("xchg", StringComparison.Ordinal) || stem.StartsWith("test", StringComparison.Ordinal)
+            || (stem.StartsWith("cmpxchg", StringComparison.Ordinal) && operands.Count == 2);
+        if (fitting.Count == 0 && eitherWay)
             fitting = Fitting(codes, [.. operands.AsEnumerable().Reverse()], prefixes, absolute);
         if (fitting.Count == 0)
             throw text.Error(at, $"'{mnemonic}' does not take these operands ({Describe(operands)})");

@@ -56,6 +56,11 @@ internal sealed partial class ScenarioParser
             ParseCpuInit(start);
             return;
         }
+        if (_text.TakeWord("_Atomic"))
+            _text.SkipBlanks();
+        // A pointer of the default type.
+        while (_text.Take("*"))
+            size = 8;
         if (_text.Take("["))
         {
             string inBrackets = _text.Name("a variable");
@@ -82,14 +87,26 @@ internal sealed partial class ScenarioParser
             while (_text.Take("*"))
                 size = 8;
             _text.SkipBlanks();
+            start = _text.Position;
             if (char.IsAsciiDigit(_text.Peek))
             {
-                ParseCpuInit(_text.Position);
+                ParseCpuInit(start);
                 return;
             }
-            start = _text.Position;
+            bool brackets = _text.Take("[");
             name = _text.Name("a variable");
+            if (brackets)
+                _text.Expect("]");
         }
+        if (CpuOf(name) is { } && _text.LooksAt(":"))
+        {
+            _text.Position = start + 1;
+            ParseCpuInit(start);
+            return;
+        }
+        _text.SkipBlanks();
+        if (char.IsAsciiLetter(_text.Peek))
+            throw _text.Error(start, $"there is no type '{name}'; expected {string.Join(", ", _types.Keys.Order(StringComparer.Ordinal))}");
         Declare(name, size, start);
     }
 
@@ -117,6 +134,8 @@ internal sealed partial class ScenarioParser
             }
             else
             {
+                // C's address of a variable, which is what its name is here.
+                _text.Take("&");
                 values.Add(AssemblyExpression.Parse(_text, "a value"));
             }
         }
@@ -143,9 +162,21 @@ internal sealed partial class ScenarioParser
         }
         if (!CpuRegisters.Exists(name))
             throw _text.Error(at, $"'{name}' is no register that a scenario can set; expected a general register, rip, eflags or if");
-        _text.Expect("=");
+        // herd's default, as for a variable.
+        if (!_text.Take("="))
+        {
+            _text.SkipBlanks();
+            if (!_text.LooksAt(";") && !_text.LooksAt("}"))
+                throw _text.Expected("'=', ';' or '}'");
+            return;
+        }
+        _text.Take("&");
         _registers.Add((cpu, name, AssemblyExpression.Parse(_text, "a value"), at));
     }
+
+    /// <summary>The number in <c>P0</c>; null for another name.</summary>
+    private static int? CpuOf(string name) =>
+        name.Length > 1 && name[0] == 'P' && name.AsSpan(1).IndexOfAnyExceptInRange('0', '9') < 0 && int.TryParse(name.AsSpan(1), out int n) ? n : null;
 
     private void ParseVector(int? cpu, int start)
     {

@@ -40,6 +40,11 @@ internal sealed partial class ScenarioParser
                 hasCondition = true;
                 _scenario.Condition = ParseCondition();
                 _scenario.ConditionText = Squeeze(_text.Text(start, _text.Position));
+                _text.Take(";");
+            }
+            else if (_text.TakeWord("with"))
+            {
+                throw _text.Error(start, "herd's 'with' gives a test several verdicts by name; a scenario has one, so make it several files");
             }
             else
             {
@@ -60,7 +65,8 @@ internal sealed partial class ScenarioParser
 
     private bool TakeQuantifier()
     {
-        if (_text.TakeWord("exists"))
+        // herd's older word for it.
+        if (_text.TakeWord("exists") || _text.TakeWord("final"))
             _scenario.Quantifier = Quantifier.Exists;
         else if (_text.TakeWord("forall"))
             _scenario.Quantifier = Quantifier.ForAll;
@@ -84,6 +90,9 @@ internal sealed partial class ScenarioParser
         while (!_text.Take("]"))
         {
             observed.Add((object?)TryParseEvent() ?? ParseLocation());
+            // How herd is to print it; here values are printed as they are named.
+            if (!_text.Take("*") && _text.TryType(_types.ContainsKey))
+                _text.Take("*");
             if (!_text.Take(";"))
             {
                 _text.SkipBlanks();
@@ -97,8 +106,9 @@ internal sealed partial class ScenarioParser
     {
         _text.SkipBlanks();
         int start = _text.Position;
-        if (char.IsAsciiDigit(_text.Peek))
+        if (char.IsAsciiDigit(_text.Peek) || IsRegisterLocation())
         {
+            _text.TakeLetter('P');
             int cpu = CpuNumber(_text.Count("a CPU", 0, int.MaxValue), start);
             _text.Expect(":");
             _text.Take("%");
@@ -141,14 +151,8 @@ internal sealed partial class ScenarioParser
         return CpuNumber(cpu, start);
     }
 
-    // Precedence as in herd: ~ binds strongest, then /\, then \/, then =>.
+    // Precedence as in herd: ~ binds strongest, then =>, then /\, then \/.
     private Condition ParseCondition()
-    {
-        Condition left = ParseOr();
-        return _text.Take("=>") ? new OrCondition(new NotCondition(left), ParseCondition()) : left;
-    }
-
-    private Condition ParseOr()
     {
         Condition left = ParseAnd();
         while (_text.Take("\\/"))
@@ -158,10 +162,16 @@ internal sealed partial class ScenarioParser
 
     private Condition ParseAnd()
     {
-        Condition left = ParseUnary();
+        Condition left = ParseImplication();
         while (_text.Take("/\\"))
-            left = new AndCondition(left, ParseUnary());
+            left = new AndCondition(left, ParseImplication());
         return left;
+    }
+
+    private Condition ParseImplication()
+    {
+        Condition left = ParseUnary();
+        return _text.Take("=>") ? new OrCondition(new NotCondition(left), ParseImplication()) : left;
     }
 
     private Condition ParseUnary()
@@ -183,26 +193,63 @@ internal sealed partial class ScenarioParser
 
     private Condition ParseEquality()
     {
+        _text.SkipBlanks();
+        int start = _text.Position;
         ScenarioLocation left = ParseLocation();
         bool negated = _text.Take("!=") || _text.Take("<>");
-        if (!negated)
-            _text.Expect("=", "'=' or '!='");
+        // "=>" would be an implication of something that is no condition.
+        if (!negated && !_text.Take("=="))
+        {
+            _text.SkipBlanks();
+            if (_text.LooksAt("=>") || !_text.Take("="))
+                throw _text.Expected("'=' or '!='");
+        }
         _text.SkipBlanks();
         Condition equal;
-        if (char.IsAsciiDigit(_text.Peek) && IsRegisterLocation())
+        if (_text.LooksAt("{"))
+            equal = ParseArray(left, start);
+        else if (_text.LooksAt("[") || IsRegisterLocation())
             equal = new EqualCondition(left, 0, ParseLocation());
         else
             equal = new EqualCondition(left, (ulong)Evaluate(AssemblyExpression.Parse(_text, "a value")), null);
         return negated ? new NotCondition(equal) : equal;
     }
 
-    /// <summary>Tells <c>0:rax</c> from a number.</summary>
+    /// <summary><c>t={1,2}</c>: all elements of an array.</summary>
+    private Condition ParseArray(ScenarioLocation array, int position)
+    {
+        ScenarioVariable variable = _scenario.Variables.FirstOrDefault(v => v.Name == array.Name && v.IsArray)
+            ?? throw _text.Error(position, $"'{array.Name}' is no array, which alone has values in braces");
+        _text.Expect("{");
+        Condition all = new ConstantCondition(true);
+        int count = 0;
+        int at = _text.Position;
+        do
+        {
+            ulong value = (ulong)Evaluate(AssemblyExpression.Parse(_text, "a value"));
+            var element = new ScenarioLocation(null, $"{array.Name}[{count}]", variable.Address + (ulong)(count * variable.ElementSize), variable.ElementSize);
+            all = count == 0 ? new EqualCondition(element, value, null) : new AndCondition(all, new EqualCondition(element, value, null));
+            count++;
+        }
+        while (_text.Take(","));
+        _text.Expect("}", "',' or '}'");
+        int length = variable.Bytes.Length / variable.ElementSize;
+        return count == length ? all : throw _text.Error(at, $"'{array.Name}' has {length} elements, and here are {count} values");
+    }
+
+    /// <summary>Tells <c>0:rax</c> from a number, and <c>P0:rax</c> from a label of that column.</summary>
     private bool IsRegisterLocation()
     {
         int start = _text.Position;
-        _text.TryNumber();
-        bool colon = _text.LooksAt(":");
+        bool number = char.IsAsciiDigit(_text.Peek) && _text.TryNumber() != null;
+        bool cpu = !number && _text.TryName() is { } name && CpuOf(name) != null;
+        bool register = (number || cpu) && _text.LooksAt(":");
+        if (register && cpu)
+        {
+            _text.Position++;
+            register = _text.LooksAt("%") || (_text.TryName() is { } r && CpuRegisters.Exists(r.ToLowerInvariant()));
+        }
         _text.Position = start;
-        return colon;
+        return register;
     }
 }

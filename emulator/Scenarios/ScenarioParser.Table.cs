@@ -3,7 +3,7 @@ namespace Emu.Scenarios;
 /// <summary>The program: a table whose columns are CPUs (or named pieces of code) and whose cells are labels, instructions and directives.</summary>
 internal sealed partial class ScenarioParser
 {
-    private static readonly string[] _sectionWords = ["schedule:", "explore:", "exists", "~exists", "forall", "~", "locations", "filter"];
+    private static readonly string[] _sectionWords = ["schedule:", "explore:", "exists", "~exists", "forall", "~", "locations", "filter", "final", "with"];
 
     private readonly List<AssemblyColumn> _columns = [];
 
@@ -152,12 +152,34 @@ internal sealed partial class ScenarioParser
 
     private static byte Fill(SourceText cell, byte otherwise) => cell.Take(",") ? (byte)cell.Count("a byte to fill with", 0, 255) : otherwise;
 
+    /// <summary>
+    /// To herd, a location that the init block does not declare is an int and 0. Here that is so only where the block declares none at all: else a name
+    /// that stands for nothing is a slip of the pen.
+    /// </summary>
+    private void DeclareWhatHerdWould()
+    {
+        foreach (InstructionStatement instruction in _columns.SelectMany(c => c.Statements).OfType<InstructionStatement>())
+        {
+            foreach (AttOperand operand in instruction.Form.Operands)
+            {
+                if (operand.Kind != AttOperandKind.Memory || operand.IsBareExpression || operand.Expression is not { Terms: [{ Symbol: { } name, IsPte: false, Negative: false }] })
+                    continue;
+                bool known = name.Contains(':', StringComparison.Ordinal) || _aliases.ContainsKey(name) || FindOuter(name) != null
+                    || _columns.Any(c => c.Name == name || c.Statements.OfType<LabelStatement>().Any(l => l.Name == name));
+                if (!known)
+                    Declare(name, _types["int"], operand.Position);
+            }
+        }
+    }
+
     private void Assemble()
     {
         foreach (AssemblyColumn column in _columns)
             foreach (LabelStatement label in column.Statements.OfType<LabelStatement>())
                 if (_variables.Any(v => v.Name == label.Name) || _aliases.ContainsKey(label.Name))
                     throw _text.Error(label.Position, $"the label '{label.Name}' has the name of a variable");
+        if (_variables.Count == 0)
+            DeclareWhatHerdWould();
         ulong ramSize = ScenarioMachine.RamSize(_scenario.Image);
         _assembly = Assembly.Build(_text, _columns, FindOuter, a => ScenarioLayout.PageTableEntry(a, ramSize));
     }

@@ -59,6 +59,12 @@ internal sealed partial class ScenarioParser
         if (_text.Position == name)
             throw _text.Expected("the scenario's name after 'X86_64'");
         _scenario.Name = _text.Text(name, _text.Position);
+        // herd's name for use in TeX.
+        if (_text.TakeInLine("("))
+        {
+            _text.Name("the scenario's name for TeX");
+            _text.Expect(")");
+        }
     }
 
     private void ParseHeader()
@@ -76,7 +82,7 @@ internal sealed partial class ScenarioParser
                 continue;
             }
             int start = _text.Position;
-            string key = _text.Name("a doc string, 'key: value', 'Key=Value' or '{'");
+            string key = HeaderKey();
             _text.SkipBlanksInLine();
             if (_text.Take("="))
             {
@@ -97,6 +103,16 @@ internal sealed partial class ScenarioParser
                 _scenario.Profile = changed;
         _scenario.Info = info;
         _scenario.Switches = switches;
+    }
+
+    /// <summary>herd's keys may contain slashes and dashes.</summary>
+    private string HeaderKey()
+    {
+        int start = _text.Position;
+        _text.Name("a doc string, 'key: value', 'Key=Value' or '{'");
+        while (!_text.AtEnd && (SourceText.IsNamePart(_text.Peek) || _text.Peek is '/' or '-'))
+            _text.Position++;
+        return _text.Text(start, _text.Position);
     }
 
     private void ParseDescription()

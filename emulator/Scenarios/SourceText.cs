@@ -113,6 +113,24 @@ internal sealed class SourceText
 
     public bool LooksAt(string what) => string.CompareOrdinal(_text, Position, what, 0, what.Length) == 0 && Position + what.Length <= _end;
 
+    /// <summary>Takes one letter if it stands here.</summary>
+    public void TakeLetter(char letter)
+    {
+        if (Peek == letter)
+            Position++;
+    }
+
+    /// <summary>Takes a name, after blanks, that is one of a set; nothing when another stands there.</summary>
+    public bool TryType(Func<string, bool> isOne)
+    {
+        int start = Position;
+        SkipBlanks();
+        if (TryName() is { } name && isOne(name))
+            return true;
+        Position = start;
+        return false;
+    }
+
     /// <summary>A letter, dot or underscore and then letters, digits, dots and underscores.</summary>
     public string Name(string described)
     {
