@@ -3,8 +3,6 @@ namespace Emu.Cpus;
 /// <summary>Stands in for the local APIC of a CPU that is used by itself: no interrupts, a task priority, no x2APIC registers.</summary>
 public sealed class AbsentApic : ILocalApic
 {
-    public bool HasInterrupt => false;
-
     public ulong TaskPriority { get; set; }
 
     public ulong TscDeadline { get; set; }

@@ -8,9 +8,6 @@ namespace Emu.Cpus;
 /// <summary>What a CPU needs of its local APIC; the APIC itself lives above, in Interrupts.</summary>
 public interface ILocalApic
 {
-    /// <summary>True when an unmasked interrupt of sufficient priority waits (IRR against PPR), or the 8259 asserts INTR through LINT0.</summary>
-    bool HasInterrupt { get; }
-
     /// <summary>INTA: moves the highest request from IRR to ISR and returns its vector; the spurious vector when it has gone.</summary>
     byte AcknowledgeInterrupt();
 
@@ -91,6 +88,7 @@ public sealed unsafe class Cpu : IDisposable
         State->Tlbs = tlbs;
         State->Tlb = tlbs;
         State->JumpCache = NativeMemory.AllocZeroed(JumpCacheBytes);
+        Known = (KnownTransfers*)NativeMemory.AllocZeroed((nuint)sizeof(KnownTransfers));
         State->Index = index.Value;
         Clock = new OwnClock(this);
         _handle = GCHandle.Alloc(this);
@@ -121,11 +119,20 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>Undelivered events from the fabric.</summary>
     public Mail Mailbox { get; private set; }
 
+    /// <summary>
+    /// True when an unmasked interrupt of sufficient priority waits (IRR against PPR), or the 8259 asserts INTR through LINT0. The local APIC keeps it
+    /// here, where the loops look between any two chains of blocks.
+    /// </summary>
+    public bool HasInterrupt { get; set; }
+
     /// <summary>Vector of the last start-up IPI: execution starts at vector × 0x1000.</summary>
     public byte SipiVector { get; private set; }
 
     /// <summary>What was asked for that we lack; set with <see cref="ExitReason.Unsupported"/>.</summary>
     public string? StopMessage { get; set; }
+
+    /// <summary>Gates and returns that passed all checks lately, and whose checks need not be made again while their bytes are the same.</summary>
+    internal KnownTransfers* Known { get; }
 
     /// <summary>Called by every event that serialises: empties the prefetch queue. The store buffer is drained by <see cref="Serialise"/> itself.</summary>
     public Action? OnSerialise { get; set; }
@@ -206,6 +213,7 @@ public sealed unsafe class Cpu : IDisposable
         _handle.Free();
         NativeMemory.AlignedFree(State->Tlbs);
         NativeMemory.Free(State->JumpCache);
+        NativeMemory.Free(Known);
         NativeMemory.AlignedFree(State);
     }
 }

@@ -71,7 +71,7 @@ public static unsafe class DirectStart
         CpuState* s = cpu.State;
         if (s->Activity is Activity.Shutdown or Activity.WaitForSipi || s->InterruptShadow != 0)
             return false;
-        return (cpu.Apic.HasInterrupt && (s->SystemFlags & Rflags.If) != 0) || ((cpu.Mailbox & Mail.Nmi) != 0 && s->NmiBlocked == 0);
+        return (cpu.HasInterrupt && (s->SystemFlags & Rflags.If) != 0) || ((cpu.Mailbox & Mail.Nmi) != 0 && s->NmiBlocked == 0);
     }
 
     /// <summary>Makes <see cref="FaultSince"/> tell of later faults only.</summary>

@@ -79,6 +79,12 @@ public static unsafe class EventDelivery
         s->Exit = ExitReason.None;
         if (e.Kind == EventKind.Nmi)
             s->NmiBlocked = 1;
+        Cpu cpu = Cpu.Of(s);
+        if (KnownTransfers.Applies(s) && cpu.Known->TryDeliver(s, in e))
+        {
+            Arrived(cpu, in e);
+            return true;
+        }
         while (!TryDeliver(s, in e))
         {
             if (s->Exit == ExitReason.Unsupported)
@@ -99,7 +105,8 @@ public static unsafe class EventDelivery
             bool twice = one == EventClass.Contributory ? two == EventClass.Contributory : one == EventClass.PageFault && two != EventClass.Benign;
             e = twice ? new CpuEvent(Vector.DoubleFault, EventKind.Fault, 0, s->Rip) : second;
         }
-        Arrived(s, in e);
+        CpuMode.Update(s);
+        Arrived(cpu, in e);
         return true;
     }
 
@@ -109,16 +116,15 @@ public static unsafe class EventDelivery
         : ProtectedModeDelivery.TryDeliver(s, in e);
 
     /// <summary>The handler's first instruction is next.</summary>
-    private static void Arrived(CpuState* s, in CpuEvent e)
+    private static void Arrived(Cpu cpu, in CpuEvent e)
     {
-        CpuMode.Update(s);
+        CpuState* s = cpu.State;
         s->InterruptShadow = 0;
         s->Activity = Activity.Active;
         // "The processor clears the GD flag upon entering to the debug exception handler."
         if (e.Vector == Vector.Debug)
             s->Dr7 &= ~DebugRegisters.Dr7GeneralDetect;
         // Neither vendor promises that taking an event serialises; a profile may say that it does.
-        Cpu cpu = Cpu.Of(s);
         bool interrupt = e.Kind is EventKind.ExternalInterrupt or EventKind.Nmi;
         if (interrupt ? cpu.Profile.InterruptSerialises : e.Vector == Vector.Breakpoint && cpu.Profile.BreakpointSerialises)
             cpu.Serialise();

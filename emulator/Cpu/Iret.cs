@@ -17,9 +17,15 @@ public static unsafe class Iret
     {
         // SDM, "Handling Multiple NMIs": blocking ends with the execution of IRET, even if it faults.
         s->NmiBlocked = 0;
+        Cpu cpu = Cpu.Of(s);
+        if (operandSize == 8 && KnownTransfers.Applies(s) && cpu.Known->TryReturn(s, ChangedFlags(s, 8)))
+        {
+            cpu.Serialise();
+            return true;
+        }
         bool done = !s->ProtectedMode || s->Virtual8086 ? FromReal(s, operandSize) : FromProtected(s, operandSize);
         if (done)
-            Cpu.Of(s).Serialise();
+            cpu.Serialise();
         return done;
     }
 
@@ -76,9 +82,7 @@ public static unsafe class Iret
         Selector selector = new((ushort)cs);
         if (!FarReturn.TryReadReturnTarget(s, selector, out Descriptor d))
             return false;
-        // VIF and VIP can be changed at CPL 0 only.
-        ulong mask = WritableFlags(s, operandSize) | (s->Cpl == 0 && operandSize > 2 ? Rflags.Vif | Rflags.Vip : 0);
-
+        ulong mask = ChangedFlags(s, operandSize);
         if (selector.Rpl == s->Cpl && !s->Is64Bit)
         {
             if (!CodeSegment.CheckTarget(s, d, rip) || !DescriptorTables.SetAccessed(s, ref d))
@@ -92,10 +96,17 @@ public static unsafe class Iret
             || !SegmentLoad.TryPrepareStack(s, (ushort)frame[4], selector.Rpl, Vector.GeneralProtection, CodeSegment.Is64Bit(s, d), out SegmentRegister stack)
             || !CodeSegment.CheckTarget(s, d, rip) || !DescriptorTables.SetAccessed(s, ref d))
             return false;
+        bool known = operandSize == 8 && KnownTransfers.Applies(s);
         FarReturn.CommitOuter(s, selector, d, rip, in stack, frame[3]);
         SetFlags(s, flags, mask);
+        if (known && KnownTransfers.Applies(s))
+            KnownTransfers.Note(s, d);
         return true;
     }
+
+    /// <summary>Bits of RFLAGS that a return from protected mode changes: VIF and VIP too, at CPL 0.</summary>
+    private static ulong ChangedFlags(CpuState* s, int operandSize) =>
+        WritableFlags(s, operandSize) | (s->Cpl == 0 && operandSize > 2 ? Rflags.Vif | Rflags.Vip : 0);
 
     private static bool ToVirtual8086(CpuState* s, ulong rip, ulong cs, ulong flags)
     {

@@ -65,10 +65,13 @@ internal static unsafe class LongModeDelivery
             return false;
 
         // Nothing can fail from here on.
+        bool stays = KnownTransfers.Applies(s) && cpl == 0 && gate.InterruptStack == 0;
         stack.Commit(s);
         CodeSegment.Commit(s, selector, code, cpl, rip);
-        ulong clear = Rflags.Tf | Rflags.Vm | Rflags.Rf | Rflags.Nt;
-        s->SystemFlags &= ~(clear | (gate.Type == SystemType.InterruptGate32 ? Rflags.If : 0));
+        ulong clear = Rflags.Tf | Rflags.Vm | Rflags.Rf | Rflags.Nt | (gate.Type == SystemType.InterruptGate32 ? Rflags.If : 0);
+        s->SystemFlags &= ~clear;
+        if (stays)
+            KnownTransfers.Note(s, in e, gate, high, code, clear);
         return true;
     }
 }

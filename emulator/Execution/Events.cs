@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Cpus;
 
 namespace Emu.Execution;
@@ -9,7 +10,12 @@ namespace Emu.Execution;
 public static unsafe class Events
 {
     /// <summary>Takes whatever is due. False when the CPU does not execute: halted, shut down, or waiting for a SIPI.</summary>
-    public static bool Service(Cpu cpu)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Service(Cpu cpu) =>
+        // Nearly always nothing waits.
+        (cpu.Mailbox == Mail.None && !cpu.HasInterrupt && cpu.State->Activity == Activity.Active) || Take(cpu);
+
+    private static bool Take(Cpu cpu)
     {
         CpuState* s = cpu.State;
         if (cpu.Mailbox != Mail.None)
@@ -24,7 +30,7 @@ public static unsafe class Events
                 s->Activity = Activity.Active;
                 EventDelivery.Deliver(s, Vector.Nmi, EventKind.Nmi);
             }
-            else if ((s->SystemFlags & Rflags.If) != 0 && cpu.Apic.HasInterrupt)
+            else if ((s->SystemFlags & Rflags.If) != 0 && cpu.HasInterrupt)
             {
                 s->Activity = Activity.Active;
                 EventDelivery.Deliver(s, (Vector)cpu.Apic.AcknowledgeInterrupt(), EventKind.ExternalInterrupt);

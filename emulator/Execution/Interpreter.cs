@@ -35,12 +35,20 @@ public sealed unsafe class Interpreter
                 break;
             s->ExitRequested = 0;
             // One at a time: under TF, and behind STI or MOV SS, whose shadow is one instruction long.
-            if ((s->SystemFlags & Rflags.Tf) != 0 || s->InterruptShadow != 0)
+            if ((s->SystemFlags & Rflags.Tf) != 0)
             {
                 Step(cpu);
                 continue;
             }
             Block* block = FindBlock(cpu);
+            if (s->InterruptShadow != 0 && block != null)
+            {
+                if (block->InstructionCount == 1)
+                    RunShadowed(cpu, block);
+                else
+                    Step(cpu);
+                continue;
+            }
             if (block == null || block->InstructionCount > s->Budget)
             {
                 if (s->Exit == ExitReason.None)
@@ -72,6 +80,20 @@ public sealed unsafe class Interpreter
                 s->Exit = ExitReason.Fault;
         }
         Events.AfterStep(cpu, retired, shadow, trap);
+    }
+
+    /// <summary>A block of one instruction in the shadow of STI or MOV SS, as the HLT of <c>sti; hlt</c>: the rest of the budget is held back meanwhile.</summary>
+    private void RunShadowed(Cpu cpu, Block* block)
+    {
+        CpuState* s = cpu.State;
+        int shadow = s->InterruptShadow;
+        s->Deferred = s->Budget - 1;
+        s->Budget = 1;
+        RunChain(s, block);
+        bool retired = s->Budget == 0;
+        s->Budget += s->Deferred;
+        s->Deferred = 0;
+        Events.AfterStep(cpu, retired, shadow, trap: false);
     }
 
     private void RunChain(CpuState* s, Block* block)

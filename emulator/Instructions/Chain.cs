@@ -107,7 +107,7 @@ public static unsafe class Chain
             || s->InterruptShadow != 0 || (s->SystemFlags & Rflags.Tf) != 0)
             return null;
         Cpu cpu = Cpu.Of(s);
-        if (cpu.Mailbox != Mail.None || ((s->SystemFlags & Rflags.If) != 0 && cpu.Apic.HasInterrupt))
+        if (cpu.Mailbox != Mail.None || ((s->SystemFlags & Rflags.If) != 0 && cpu.HasInterrupt))
             return null;
         JumpCacheEntry* e = (JumpCacheEntry*)s->JumpCache + JumpCacheEntry.IndexOf(s->Rip);
         if (e->Rip != s->Rip || e->Key != s->JumpKey)

@@ -172,6 +172,10 @@ public static class ApicRegisters
     /// <summary>The register at an offset that is a multiple of 16; null where there is none.</summary>
     public static ApicRegisterLayout? At(int offset) => (uint)offset < 0x400 ? s_byIndex[offset >> 4] : null;
 
+    /// <summary>The registers that a generation has in its page, by bits 9:4 of their offset; null where there is none.</summary>
+    internal static RegisterLayout?[] PageOf(ApicGeneration generation) =>
+        [.. s_byIndex.Select(r => r != null && r.Layout.Access != None && generation.Has(r.Layout.Offset) ? r.Layout : null)];
+
     private static ApicRegisterLayout Register(int offset, string name, RegisterAccess xApic, RegisterAccess x2Apic, params BitField[] fields) =>
         new(new RegisterLayout(offset, name, xApic, fields), x2Apic);
 

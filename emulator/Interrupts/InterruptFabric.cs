@@ -27,7 +27,7 @@ public readonly record struct InterruptMessage(
 /// </summary>
 public sealed class InterruptFabric : ISnapshotted
 {
-    private readonly List<LocalApic> _apics = [];
+    private LocalApic[] _apics = [];
     private readonly List<IoApic> _ioApics = [];
     private readonly List<InterruptMessage> _pending = [];
     private readonly List<LocalApicPage> _pages = [];
@@ -61,6 +61,8 @@ public sealed class InterruptFabric : ISnapshotted
 
     /// <summary>Local APICs in the order of their CPUs.</summary>
     public IReadOnlyList<LocalApic> LocalApics => _apics;
+
+    internal LocalApic LocalApicOf(CpuIndex cpu) => _apics[cpu.Value];
 
     /// <summary>True when a message waits and no earlier one of the same sender and target does.</summary>
     public bool IsDeliverable(InterruptMessage message)
@@ -132,9 +134,9 @@ public sealed class InterruptFabric : ISnapshotted
 
     internal void Attach(LocalApic apic)
     {
-        if (apic.Index.Value != _apics.Count)
-            throw new ArgumentException($"the APIC of CPU {apic.Index} was made out of order: {_apics.Count} come before it");
-        _apics.Add(apic);
+        if (apic.Index.Value != _apics.Length)
+            throw new ArgumentException($"the APIC of CPU {apic.Index} was made out of order: {_apics.Length} come before it");
+        _apics = [.. _apics, apic];
     }
 
     internal void Attach(IoApic ioApic) => _ioApics.Add(ioApic);

@@ -72,8 +72,7 @@ public sealed partial class LocalApic
     public bool TryWriteApicBase(ulong value)
     {
         ulong bits = ApicBase.Bsp | ApicBase.Enable | (_generation.X2Apic ? ApicBase.X2Apic : 0);
-        ulong address = Page.Mask & ((1UL << _cpu.Model.PhysicalAddressBits) - 1);
-        if ((value & ~(bits | address)) != 0)
+        if ((value & ~(bits | _addressMask)) != 0)
             return false;
         bool enable = (value & ApicBase.Enable) != 0;
         bool x2Apic = (value & ApicBase.X2Apic) != 0;
@@ -109,8 +108,8 @@ public sealed partial class LocalApic
     /// <summary>Finds a register of the page; one that does not exist is an error, one that is read-only or write-only is left alone.</summary>
     private bool Find(int offset, RegisterAccess access, out RegisterLayout? layout)
     {
-        layout = ApicRegisters.At(offset)?.Layout;
-        if (layout == null || layout.Access == RegisterAccess.None || !_generation.Has(offset))
+        layout = (uint)offset < 0x400 ? _page[offset >> 4] : null;
+        if (layout == null)
         {
             Log(ApicErrors.IllegalRegisterAddress);
             return false;

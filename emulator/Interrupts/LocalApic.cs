@@ -28,12 +28,21 @@ public enum ApicMode
 /// A CPU's local APIC (SDM, "Advanced Programmable Interrupt Controller"). This part accepts interrupts, ranks them and hands them to the CPU;
 /// LocalApic.Access.cs is what software sees, LocalApic.Local.cs the local vector table, its pins and the timer.
 /// </summary>
-public sealed partial class LocalApic : ILocalApic, ITimed, ISnapshotted
+public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
 {
     private readonly Cpu _cpu;
     private readonly InterruptFabric _fabric;
     private readonly ITimeline _time;
     private readonly ApicGeneration _generation;
+
+    /// <summary>The CPU's, where the base register lies. Sound: it lives as long as the CPU, to which this APIC belongs.</summary>
+    private readonly CpuState* _state;
+
+    /// <summary>Bits of the base register that are an address.</summary>
+    private readonly ulong _addressMask;
+
+    /// <summary>The registers of the page that this generation has, by bits 9:4 of their offset.</summary>
+    private readonly RegisterLayout?[] _page;
 
     private VectorSet _irr, _isr, _tmr;
     private uint _tpr, _ldr, _dfr, _svr, _esr;
@@ -51,6 +60,9 @@ public sealed partial class LocalApic : ILocalApic, ITimed, ISnapshotted
         _fabric = fabric;
         _time = time;
         _generation = ApicGeneration.Of(cpu.Model);
+        _state = cpu.State;
+        _addressMask = Page.Mask & ((1UL << cpu.Model.PhysicalAddressBits) - 1);
+        _page = ApicRegisters.PageOf(_generation);
         fabric.Attach(this);
         Reset(init: false);
     }
@@ -60,8 +72,8 @@ public sealed partial class LocalApic : ILocalApic, ITimed, ISnapshotted
 
     public CpuIndex Index => _cpu.Index;
 
-    /// <inheritdoc/>
-    public bool HasInterrupt { get; private set; }
+    /// <summary><see cref="Cpu.HasInterrupt"/>, which this APIC keeps.</summary>
+    public bool HasInterrupt => _cpu.HasInterrupt;
 
     public ApicMode Mode => (BaseRegister & (ApicBase.Enable | ApicBase.X2Apic)) switch
     {
@@ -71,7 +83,10 @@ public sealed partial class LocalApic : ILocalApic, ITimed, ISnapshotted
     };
 
     /// <summary>Physical address of the register page.</summary>
-    public ulong PageAddress => BaseRegister & Page.Mask & ((1UL << _cpu.Model.PhysicalAddressBits) - 1);
+    public ulong PageAddress => BaseRegister & _addressMask;
+
+    /// <summary>True when the registers answer at this page: xAPIC mode, and the base register says so.</summary>
+    internal bool AnswersAt(ulong page) => (BaseRegister & (_addressMask | ApicBase.Enable | ApicBase.X2Apic)) == (page | ApicBase.Enable);
 
     /// <summary>The ID by which physical destinations find this APIC.</summary>
     public uint Id => Mode == ApicMode.X2Apic ? (uint)Index.Value : _xApicId;
@@ -115,16 +130,16 @@ public sealed partial class LocalApic : ILocalApic, ITimed, ISnapshotted
         }
     }
 
-    // The register itself is the CPU's, where RDMSR finds it. Sound: State lives as long as the CPU, to which this APIC belongs.
-    private unsafe ulong BaseRegister
+    // The register itself is the CPU's, where RDMSR finds it.
+    private ulong BaseRegister
     {
-        get => _cpu.State->ApicBase;
-        set => _cpu.State->ApicBase = value;
+        get => _state->ApicBase;
+        set => _state->ApicBase = value;
     }
 
-    private unsafe ulong TscOffset => _cpu.State->TscOffset;
+    private ulong TscOffset => _state->TscOffset;
 
-    private unsafe bool WaitsForSipi => _cpu.State->Activity == Activity.WaitForSipi;
+    private bool WaitsForSipi => _state->Activity == Activity.WaitForSipi;
 
     /// <inheritdoc/>
     public byte AcknowledgeInterrupt()
@@ -260,8 +275,9 @@ public sealed partial class LocalApic : ILocalApic, ITimed, ISnapshotted
     private void Update()
     {
         int vector = _irr.Highest;
-        HasInterrupt = (vector >= 0 && vector >> 4 > ProcessorPriority >> 4) || ExternalInterruptWaits;
-        if (HasInterrupt)
+        bool waits = (vector >= 0 && vector >> 4 > ProcessorPriority >> 4) || ExternalInterruptWaits;
+        _cpu.HasInterrupt = waits;
+        if (waits)
             _cpu.RequestExit();
     }
 

@@ -18,7 +18,7 @@ internal sealed class LocalApicPage(InterruptFabric fabric, ulong address) : IMm
     /// <summary>Null when this CPU's APIC is off, in x2APIC mode, or elsewhere: then the bus is open here.</summary>
     private LocalApic? Find(CpuIndex cpu)
     {
-        LocalApic apic = fabric.LocalApics[cpu.Value];
-        return apic.Mode == ApicMode.XApic && apic.PageAddress == address ? apic : null;
+        LocalApic apic = fabric.LocalApicOf(cpu);
+        return apic.AnswersAt(address) ? apic : null;
     }
 }

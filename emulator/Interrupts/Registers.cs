@@ -22,7 +22,7 @@ public readonly record struct BitField(string Name, int High, int Low, RegisterA
     {
     }
 
-    public uint Mask => (uint.MaxValue >> (31 - High + Low)) << Low;
+    public uint Mask { get; } = (uint.MaxValue >> (31 - High + Low)) << Low;
 
     /// <summary>The field's value in a register.</summary>
     public uint Of(uint register) => (register & Mask) >> Low;

@@ -116,7 +116,7 @@ public sealed unsafe partial class Machine
             return true;
         if ((cpu.Mailbox & Mail.Nmi) != 0 && s->NmiBlocked == 0 && s->Activity is Activity.Halted or Activity.Waiting)
             return true;
-        return s->Activity is Activity.Halted or Activity.Waiting && (s->SystemFlags & Rflags.If) != 0 && cpu.Apic.HasInterrupt;
+        return s->Activity is Activity.Halted or Activity.Waiting && (s->SystemFlags & Rflags.If) != 0 && cpu.HasInterrupt;
     }
 
     private long RunRandomly(ModelledCpu agent, long budget, DeterministicRandom random)

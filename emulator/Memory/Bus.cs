@@ -29,6 +29,9 @@ public sealed class Bus
     private readonly IPortDevice?[] _ports = new IPortDevice?[1 << 16];
     private Region[] _regions = [];
 
+    /// <summary>The region of the last access: registers of one device are mostly used together.</summary>
+    private Region _last;
+
     /// <summary>Puts a device on a range of physical addresses.</summary>
     /// <exception cref="ArgumentException">The range overlaps another device's.</exception>
     public void AttachMmio(ulong start, ulong length, IMmioDevice device)
@@ -57,23 +60,30 @@ public sealed class Bus
     /// <summary>Reads a device register; where nothing answers, all ones, as an open bus does.</summary>
     public ulong ReadMmio(CpuIndex cpu, ulong address, int size)
     {
-        foreach (Region r in _regions)
-            if (address - r.Start < r.Length)
-                return r.Device.Read(cpu, address - r.Start, size);
+        if (address - _last.Start < _last.Length || TryFind(address))
+            return _last.Device.Read(cpu, address - _last.Start, size);
         return ulong.MaxValue >> (64 - 8 * size);
     }
 
     /// <summary>Writes a device register; where nothing answers, the value is lost.</summary>
     public void WriteMmio(CpuIndex cpu, ulong address, int size, ulong value)
     {
+        if (address - _last.Start < _last.Length || TryFind(address))
+            _last.Device.Write(cpu, address - _last.Start, size, value);
+    }
+
+    /// <summary>Makes the region of an address the last one; false when there is none.</summary>
+    private bool TryFind(ulong address)
+    {
         foreach (Region r in _regions)
         {
             if (address - r.Start < r.Length)
             {
-                r.Device.Write(cpu, address - r.Start, size, value);
-                return;
+                _last = r;
+                return true;
             }
         }
+        return false;
     }
 
     /// <summary>IN: where nothing answers, all ones.</summary>

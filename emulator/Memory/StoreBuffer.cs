@@ -81,9 +81,8 @@ public sealed class StoreBuffer
     /// <summary>Drains in order until nothing waits.</summary>
     public void DrainAll()
     {
-        while (DrainOne())
-        {
-        }
+        while (Count != 0)
+            DrainOne();
     }
 
     /// <summary>What this CPU sees at an address: memory overlaid, byte by byte, with its own waiting stores, oldest first.</summary>
