@@ -83,6 +83,7 @@ public static unsafe class Access
     /// The translation of an address for an access that stays inside its page; null when it faults. The entry stays valid until the next
     /// call of a method of this class.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TlbEntry* Translate(CpuState* s, ulong linear, int size, AccessKind kind)
     {
         Tlb* tlb = TlbOf(s, kind);

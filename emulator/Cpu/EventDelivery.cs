@@ -57,7 +57,8 @@ public static unsafe class EventDelivery
     public static bool DeliverFault(CpuState* s)
     {
         FaultInfo f = s->Fault;
-        return Deliver(s, Exception(s, in f, s->Rip));
+        CpuEvent e = Exception(s, in f, s->Rip);
+        return Deliver(s, in e);
     }
 
     /// <summary>Delivers an event.</summary>
@@ -67,14 +68,17 @@ public static unsafe class EventDelivery
     /// <param name="errorCode">Pushed by some exceptions.</param>
     /// <param name="returnRip">The RIP to push; if null, the present one. Software events give that of the next instruction.</param>
     /// <returns>False on shutdown (triple fault), or with <see cref="ExitReason.Unsupported"/>.</returns>
-    public static bool Deliver(CpuState* s, Vector vector, EventKind kind, uint? errorCode = null, ulong? returnRip = null) =>
-        Deliver(s, new CpuEvent(vector, kind, errorCode, returnRip ?? s->Rip));
+    public static bool Deliver(CpuState* s, Vector vector, EventKind kind, uint? errorCode = null, ulong? returnRip = null)
+    {
+        var e = new CpuEvent(vector, kind, errorCode, returnRip ?? s->Rip);
+        return Deliver(s, in e);
+    }
 
     /// <summary>True for the exceptions that push an error code (SDM, "Protected-Mode Exceptions and Interrupts").</summary>
     public static bool HasErrorCode(Vector vector) =>
         vector is Vector.DoubleFault or (>= Vector.InvalidTss and <= Vector.PageFault) or Vector.AlignmentCheck;
 
-    private static bool Deliver(CpuState* s, CpuEvent e)
+    private static bool Deliver(CpuState* s, in CpuEvent e)
     {
         s->Exit = ExitReason.None;
         if (e.Kind == EventKind.Nmi)
@@ -85,6 +89,12 @@ public static unsafe class EventDelivery
             Arrived(cpu, in e);
             return true;
         }
+        return DeliverChecked(cpu, e);
+    }
+
+    private static bool DeliverChecked(Cpu cpu, CpuEvent e)
+    {
+        CpuState* s = cpu.State;
         while (!TryDeliver(s, in e))
         {
             if (s->Exit == ExitReason.Unsupported)

@@ -17,7 +17,7 @@ public static unsafe class Flags
     private const ulong CarryIn = 1UL << 62;
     private const ulong Adjust = 1UL << 3;
     private const int ParityShift = 8;
-    private const ulong SignFlip = 1UL << 16;
+    private const int SignShift = 16;
 
     /// <summary>After an addition: all six flags from the operands and the result, <paramref name="bits"/> wide, all zero-extended.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -80,7 +80,7 @@ public static unsafe class Flags
     public static bool Zero(CpuState* s) => s->FlagResult == 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool Sign(CpuState* s) => (((s->FlagResult >> 63) ^ (s->FlagAux >> 16)) & 1) != 0;
+    public static bool Sign(CpuState* s) => (((s->FlagResult >> 63) ^ (s->FlagAux >> SignShift)) & 1) != 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Parity(CpuState* s) => (BitOperations.PopCount((s->FlagResult ^ (s->FlagAux >> ParityShift)) & 0xFF) & 1) == 0;
@@ -91,20 +91,7 @@ public static unsafe class Flags
     /// <summary>RFLAGS as PUSHF would store it, VM and RF included.</summary>
     public static ulong Get(CpuState* s)
     {
-        ulong f = s->SystemFlags | Rflags.Reserved1;
-        if (Carry(s))
-            f |= Rflags.Cf;
-        if (Parity(s))
-            f |= Rflags.Pf;
-        if (AdjustFlag(s))
-            f |= Rflags.Af;
-        if (Zero(s))
-            f |= Rflags.Zf;
-        if (Sign(s))
-            f |= Rflags.Sf;
-        if (Overflow(s))
-            f |= Rflags.Of;
-        return f;
+        return s->SystemFlags | Rflags.Reserved1 | Bit(Carry(s), 0) | Bit(Parity(s), 2) | Bit(AdjustFlag(s), 4) | Bit(Zero(s), 6) | Bit(Sign(s), 7) | Bit(Overflow(s), 11);
     }
 
     /// <summary>Sets all of RFLAGS without any check; the caller knows which bits may change, and calls <see cref="CpuMode.Update"/> when AC or VM did.</summary>
@@ -117,21 +104,15 @@ public static unsafe class Flags
     /// <summary>Sets the six arithmetic flags to any combination.</summary>
     public static void SetArithmetic(CpuState* s, ulong rflags)
     {
-        bool zero = (rflags & Rflags.Zf) != 0;
-        bool sign = (rflags & Rflags.Sf) != 0;
-        bool parity = (rflags & Rflags.Pf) != 0;
-        // A zero result has even parity and a clear sign, a result of 1 odd parity and a clear sign; the rest is mixed in.
-        s->FlagResult = zero ? 0UL : 1UL;
-        bool natural = zero;
-        ulong aux = CarryBits((rflags & Rflags.Cf) != 0, (rflags & Rflags.Of) != 0);
-        if ((rflags & Rflags.Af) != 0)
-            aux |= Adjust;
-        if (parity != natural)
-            aux |= 1UL << ParityShift;
-        if (sign)
-            aux |= SignFlip;
-        s->FlagAux = aux;
+        ulong zero = rflags >> 6 & 1, sign = rflags >> 7 & 1, parity = rflags >> 2 & 1, carry = rflags & 1, overflow = rflags >> 11 & 1;
+        // A zero result has even parity and a clear sign, a result of 1 odd parity and a clear sign; the rest is mixed in. No branches: flags that
+        // come from a frame on the stack are hard to guess.
+        s->FlagResult = zero ^ 1;
+        s->FlagAux = carry << 63 | (carry ^ overflow) << 62 | (rflags & Rflags.Af) >> 1 | (parity ^ zero) << ParityShift | sign << SignShift;
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Bit(bool flag, int position) => (flag ? 1UL : 0) << position;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong CarryBits(bool carry, bool overflow) => (carry ? CarryOut : 0) | (carry != overflow ? CarryIn : 0);

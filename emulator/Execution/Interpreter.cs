@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Cpus;
 using Emu.Instructions;
 using Emu.Memory;
@@ -136,12 +137,17 @@ public sealed unsafe class Interpreter
     }
 
     /// <summary>The block at RIP; null when it cannot be fetched (<see cref="CpuState.Exit"/> tells) or must be stepped.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private Block* FindBlock(Cpu cpu)
     {
         CpuState* s = cpu.State;
         JumpCacheEntry* e = (JumpCacheEntry*)s->JumpCache + JumpCacheEntry.IndexOf(s->Rip);
-        if (e->Rip == s->Rip && e->Key == s->JumpKey && e->Block != null && e->Block->Valid != 0)
-            return e->Block;
+        return e->Rip == s->Rip && e->Key == s->JumpKey && e->Block != null && e->Block->Valid != 0 ? e->Block : LookUpBlock(cpu, e);
+    }
+
+    private Block* LookUpBlock(Cpu cpu, JumpCacheEntry* e)
+    {
+        CpuState* s = cpu.State;
         if ((s->ModeKey & ModeKey.CsNotFlat) != 0 && s->Rip > s->Cs.Limit)
         {
             s->Exit = ExitReason.Fault;

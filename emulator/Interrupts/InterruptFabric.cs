@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Memory;
 
 namespace Emu.Interrupts;
@@ -242,6 +243,7 @@ public sealed class InterruptFabric : ISnapshotted
         Arrive(message);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Arrive(in InterruptMessage message)
     {
         bool taken = _apics[message.Target.Value].Accept(message);

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Memory;
 
 namespace Emu.Interrupts;
@@ -16,17 +17,15 @@ public sealed partial class LocalApic
         int within = offset & 0xF;
         if (within >= 4)
             return 0;
-        ulong value = 0;
-        if (Find(offset & ~0xF, RegisterAccess.Read, out _))
-            value = ReadRegister(offset & ~0xF);
+        ulong value = Find(offset, RegisterAccess.Read) == null ? 0 : ReadRegister(offset & ~0xF);
         return (value >> (8 * within)) & (ulong.MaxValue >> (64 - 8 * size));
     }
 
     /// <summary>A store to the register page, xAPIC mode. Stores of other than 32 bits are undefined: narrower ones are ignored, of wider ones the low half counts.</summary>
     internal void WritePage(int offset, int size, ulong value)
     {
-        if ((offset & 0xF) == 0 && size >= 4 && Find(offset, RegisterAccess.Write, out RegisterLayout? layout))
-            WriteRegister(layout!, (uint)value);
+        if ((offset & 0xF) == 0 && size >= 4 && Find(offset, RegisterAccess.Write) is RegisterLayout layout)
+            WriteRegister(layout, (uint)value);
     }
 
     /// <inheritdoc/>
@@ -105,16 +104,17 @@ public sealed partial class LocalApic
         return register != null && _generation.Has(offset) && (register.X2Apic & access) != 0;
     }
 
-    /// <summary>Finds a register of the page; one that does not exist is an error, one that is read-only or write-only is left alone.</summary>
-    private bool Find(int offset, RegisterAccess access, out RegisterLayout? layout)
+    /// <summary>Finds a register of the page; one that does not exist is an error, one that is read-only or write-only is left alone: null.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private RegisterLayout? Find(int offset, RegisterAccess access)
     {
-        layout = (uint)offset < 0x400 ? _page[offset >> 4] : null;
+        RegisterLayout? layout = (uint)offset < 0x400 ? _page[offset >> 4] : null;
         if (layout == null)
         {
             Log(ApicErrors.IllegalRegisterAddress);
-            return false;
+            return null;
         }
-        return (layout.Access & access) != 0 || (offset == ApicRegister.Id && _generation.IdWritable);
+        return (layout.Access & access) != 0 || (offset == ApicRegister.Id && _generation.IdWritable) ? layout : null;
     }
 
     private uint ReadRegister(int offset)

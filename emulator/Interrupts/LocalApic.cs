@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Cpus;
 using Emu.Memory;
 
@@ -75,17 +76,17 @@ public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
     /// <summary><see cref="Cpu.HasInterrupt"/>, which this APIC keeps.</summary>
     public bool HasInterrupt => _cpu.HasInterrupt;
 
-    public ApicMode Mode => (BaseRegister & (ApicBase.Enable | ApicBase.X2Apic)) switch
+    public ApicMode Mode
     {
-        ApicBase.Enable => ApicMode.XApic,
-        ApicBase.Enable | ApicBase.X2Apic => ApicMode.X2Apic,
-        _ => ApicMode.Disabled,
-    };
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (BaseRegister & ApicBase.Enable) == 0 ? ApicMode.Disabled : (BaseRegister & ApicBase.X2Apic) == 0 ? ApicMode.XApic : ApicMode.X2Apic;
+    }
 
     /// <summary>Physical address of the register page.</summary>
     public ulong PageAddress => BaseRegister & _addressMask;
 
     /// <summary>True when the registers answer at this page: xAPIC mode, and the base register says so.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool AnswersAt(ulong page) => (BaseRegister & (_addressMask | ApicBase.Enable | ApicBase.X2Apic)) == (page | ApicBase.Enable);
 
     /// <summary>The ID by which physical destinations find this APIC.</summary>
@@ -224,6 +225,7 @@ public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
         };
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void AcceptFixed(byte vector, bool level)
     {
         if (vector < 16)

@@ -17,6 +17,7 @@ internal struct VectorSet
     /// <summary>The highest vector, or -1 when empty.</summary>
     public readonly int Highest
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get
         {
             for (int i = 3; i >= 0; i--)

@@ -26,6 +26,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     private readonly List<ISnapshotted> _devices = [];
     private readonly DeterministicRandom _random;
     private readonly RamSnapshots _ram;
+    private readonly bool _coherent;
 
     /// <summary>Ticks at the start of the slice that runs, or now when none does.</summary>
     private ulong _sliceStart;
@@ -48,6 +49,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.CpuCount, MachineOptions.MaximumCpus);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Quantum, 1);
         Options = options;
+        _coherent = options.Profile.IsCoherent;
         Memory = new PhysicalMemory(options.MemorySize);
         Bus = new Bus();
         Fabric = new InterruptFabric(line => Reports.Add(line)) { Immediate = true };
@@ -56,7 +58,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         _cache = new CodeCache(Memory);
         _history = new CodeHistory(Memory);
         // Only where a fetch may see old bytes is there anything to remember.
-        if (!options.Profile.IsCoherent)
+        if (!_coherent)
             Memory.Observe(_history);
         var decoder = new InstructionDecoder(options.Model);
         _stepper = new Stepper(decoder);
@@ -80,7 +82,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         _devices.Add(Fabric);
         BuildPlatform();
         // INIT and SIPI take effect when they are delivered; other messages may be held back by a random schedule.
-        Fabric.Immediate = options.Schedule != ScheduleKind.Random || options.Profile.IsCoherent;
+        Fabric.Immediate = options.Schedule != ScheduleKind.Random || _coherent;
     }
 
     public MachineOptions Options { get; }
@@ -152,7 +154,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         BeginSlice(cpu, 1);
         bool ran;
         long retired;
-        if (Options.Profile.IsCoherent)
+        if (_coherent)
         {
             retired = _interpreter.Run(cpu, 1);
             ran = retired != 0;
@@ -201,9 +203,10 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
 
     private void AdvanceTimers()
     {
-        if (Now < _nextEvent)
+        // Between slices, when no CPU runs.
+        ulong now = _sliceStart;
+        if (now < _nextEvent)
             return;
-        ulong now = Now;
         _nextEvent = ulong.MaxValue;
         foreach (ITimed t in _timed)
         {

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Cpus;
 using Emu.Execution;
 
@@ -44,6 +45,7 @@ public sealed unsafe partial class Machine
     }
 
     /// <summary>The next CPU that executes, in turn.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool RunRoundRobinSlice(ulong limit)
     {
         for (int tried = 0; tried < _cpus.Length; tried++)
@@ -89,6 +91,7 @@ public sealed unsafe partial class Machine
     }
 
     /// <summary>Runs a CPU for at most a quantum, the limit, or up to the next timer. False when it does not execute.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool RunFor(int index, long quantum, ulong limit, DeterministicRandom? random)
     {
         Cpu cpu = _cpus[index];
@@ -97,7 +100,7 @@ public sealed unsafe partial class Machine
         ulong untilTimer = _nextEvent > _sliceStart ? _nextEvent - _sliceStart : 1;
         long budget = (long)Math.Min(Math.Min((ulong)quantum, limit), untilTimer);
         BeginSlice(cpu, budget);
-        long retired = Options.Profile.IsCoherent ? _interpreter.Run(cpu, budget)
+        long retired = _coherent ? _interpreter.Run(cpu, budget)
             : random == null ? _agents[index].Run(budget)
             : RunRandomly(_agents[index], budget, random);
         EndSlice(cpu, retired);

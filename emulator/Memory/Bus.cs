@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Emu.Memory;
 
 /// <summary>Registers in the physical address space.</summary>
@@ -58,6 +60,7 @@ public sealed class Bus
     }
 
     /// <summary>Reads a device register; where nothing answers, all ones, as an open bus does.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ulong ReadMmio(CpuIndex cpu, ulong address, int size)
     {
         if (address - _last.Start < _last.Length || TryFind(address))
@@ -66,6 +69,7 @@ public sealed class Bus
     }
 
     /// <summary>Writes a device register; where nothing answers, the value is lost.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void WriteMmio(CpuIndex cpu, ulong address, int size, ulong value)
     {
         if (address - _last.Start < _last.Length || TryFind(address))

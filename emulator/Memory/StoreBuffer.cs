@@ -79,6 +79,7 @@ public sealed class StoreBuffer
     }
 
     /// <summary>Drains in order until nothing waits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void DrainAll()
     {
         while (Count != 0)
