@@ -50,7 +50,12 @@ internal unsafe struct KnownTransfers
             return;
         cpu.Known->_gates[(int)e.Vector % Count] = new Gate
         {
-            Low = gate.Raw, High = high, Code = code.Raw, Rip = s->Rip, ClearedFlags = clearedFlags, Cs = s->Cs,
+            Low = gate.Raw,
+            High = high,
+            Code = code.Raw,
+            Rip = s->Rip,
+            ClearedFlags = clearedFlags,
+            Cs = s->Cs,
         };
     }
 

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using Emu.Memory;
 
 namespace Emu.Interrupts;
 
