@@ -19,7 +19,7 @@ public sealed partial class HerdTests
     [InlineData("{ x=5; 0:rsi=x; }\nP0;\nmovl [rsi],%eax;\nmovl (RSI),%ebx;\nMOVL 0(%rsi),%ECX;\nmov [x],edx;\nforall (0:RAX=5 /\\ 0:rbx=5 /\\ 0:rcx=5 /\\ 0:rdx=5)")]
     // Mnemonics of its own, and its order of CMPXCHG's operands.
     [InlineData("{ x=5; 0:rax=5; 0:rbx=6; }\nP0;\nlock cmpxchgl (x),%ebx;\nsetnb %cl;\ncmpl $7,(x);\njlt less;\nmovl $1,(x);\nless: nop;\nforall ([x]=6 /\\ 0:cl=1)")]
-    [InlineData("{ x=5; 0:rax=5; 0:rbx=6; }\nP0;\nlock cmpxchgl %ebx,(x);\ncmpl $5,(x);\njgt more;\nmovl $1,(x);\nmore: nop;\nforall ([x]=5)")]
+    [InlineData("{ x=5; 0:rax=5; 0:rbx=6; }\nP0;\nlock cmpxchgl %ebx,(x);\ncmpl $5,(x);\njgt more;\nmovl $1,(x);\nmore: nop;\nforall ([x]=6)")]
     // The header's lines, the name for TeX, and a condition in parts.
     [InlineData("(HerdT)\nCom=Rf Fr\nSafe-2/x=Rfe Fre PodWR\nPrefetch=0:x=F,0:y=T\n{ x=1; }\nP0;\nmovl (x),%eax;\nlocations [x int; 0:rax; 0:rbx*;]\nfilter 0:rax=1\nforall (P0:rax==1 /\\ [x]=P0:rax);")]
     [InlineData("{ x=1; y=1; }\nP0;\nmovl (x),%eax;\nfinal ([x]=[y] /\\ 0:rax<>2)")]
