@@ -11,8 +11,7 @@
 #include "asm.h"
 
 #ifdef __x86_64__
-#define SP %rsp
-#define WORD 8
+#define NOP5 0x0f, 0x1f, 0x44, 0x00, 0x00
 	.macro PUSH_REGS
 	pushq	%rdi
 	pushq	%rsi
@@ -52,8 +51,7 @@
 	iretq
 	.endm
 #else
-#define SP %esp
-#define WORD 4
+#define NOP5 0x3e, 0x8d, 0x74, 0x26, 0x00
 	.macro PUSH_REGS
 	pushl	%eax
 	pushl	%ebp
@@ -110,10 +108,12 @@ asm_common_exception:
 
 /*
  * Every IPI. After its C part (which for a sync IPI has run sync_core() and said so, or the other way round: ack=)
- * there is a patchable site in the tail, between that and the IRET, as trace_call_function_exit() is in Linux. Straight
- * down from the call: the front end may have fetched it at any time. site=handler patches it. The NOPs stand for
- * what Linux does there (irq_exit()), and give the patching CPU time to be done before this one reaches the site.
+ * there are patchable sites in the tail, between that and the IRET, as trace_call_function_exit() is in Linux. Straight
+ * down from the call: the front end may have fetched them at any time. site=handler patches the first, handler-line the
+ * second, which lies across two cache lines as NOP5_SITE's do (sites.S). The NOPs stand for what Linux does there
+ * (irq_exit()), and give the patching CPU time to be done before this one reaches the site.
  */
+	.section .sites.text, "ax"
 	.type asm_common_interrupt, @function
 asm_common_interrupt:
 	PUSH_REGS
@@ -139,6 +139,32 @@ jump_site_handler_new:
 2:
 #ifdef __x86_64__
 	movl	%eax, %edi
+#else
+	movl	%eax, %ebx
+#endif
+	.balign	64
+	.nops	60
+	xorl	%eax, %eax
+	.globl jump_site_handler_line, jump_site_handler_line_new
+jump_site_handler_line:
+	.byte	NOP5
+	.size	jump_site_handler_line, 5
+3:	xorl	%ecx, %ecx
+	jmp	4f
+	.fill	0x1f - (. - 3b), 1, 0xcc
+	movl	$2, %ecx
+	jmp	4f
+	.fill	0x40 - (. - 3b), 1, 0xcc
+jump_site_handler_line_new:
+	movl	$1, %ecx
+	jmp	4f
+	.fill	0x8d - (. - 3b), 1, 0xcc
+	movl	$2, %ecx
+4:
+#ifdef __x86_64__
+	movl	%ecx, %edx
+#else
+	movl	%ebx, %eax		/* the second argument is in EDX still, the third in ECX */
 #endif
 	call	account_handler_tail
 	POP_REGS_AND_IRET
@@ -150,6 +176,10 @@ jump_site_handler_new:
 	.long	jump_site_handler_new - .
 	.long	jump_site_handler_old - .
 	.long	handler_key - .
+	.long	jump_site_handler_line - .
+	.long	jump_site_handler_line_new - .
+	.long	0
+	.long	handler_line_key - .
 	.popsection
 
 	.section .note.GNU-stack, "", @progbits

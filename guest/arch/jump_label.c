@@ -2,7 +2,7 @@
 /* What the bytes of a static key's site are, and have to become. */
 #include "jump_label.h"
 #include "kernel.h"
-#include "params.h"
+#include "protocol.h"
 #include "text_poke.h"
 
 static const u8 nop2[] = { BYTES_NOP2 }, nop5[] = { BYTES_NOP5 };
@@ -71,6 +71,14 @@ static void __jump_label_patch(const struct jump_entry *entry, enum jump_label_t
 		      (const void *)code, code[0], code[1], expect.code[0], expect.code[1]);
 }
 
+static void patch_site(unsigned long addr, const struct jump_label_patch *p)
+{
+	struct text_poke_loc tp;
+
+	text_poke_loc_init(&tp, addr, p->code, p->size);
+	text_poke_by_protocol(&tp, 1);
+}
+
 void arch_jump_label_transform(struct jump_entry *entry, enum jump_label_type type)
 {
 	struct jump_label_patch p;
@@ -80,7 +88,7 @@ void arch_jump_label_transform(struct jump_entry *entry, enum jump_label_type ty
 	if (system_state == SYSTEM_BOOTING)
 		text_poke_early(jump_entry_code(entry), p.code, p.size);
 	else
-		text_poke_by_protocol(jump_entry_code(entry), p.code, p.size);
+		patch_site(jump_entry_code(entry), &p);
 	mutex_unlock(&text_mutex);
 }
 
@@ -88,8 +96,8 @@ bool arch_jump_label_transform_queue(struct jump_entry *entry, enum jump_label_t
 {
 	struct jump_label_patch p;
 
-	/* Only Linux's own protocol knows batches. The others patch site by site. */
-	if (params.protocol != PROTOCOL_TEXT_POKE_BP || system_state == SYSTEM_BOOTING)
+	/* A protocol without batches patches site by site, each as soon as it is asked to. */
+	if (!params.protocol->poke_batch || system_state == SYSTEM_BOOTING)
 		return false;
 	mutex_lock(&text_mutex);
 	__jump_label_patch(entry, type, &p);

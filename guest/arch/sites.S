@@ -30,19 +30,18 @@
 	.endm
 
 /*
- * Six bytes, and NOPs. The branch is never taken, so for a CPU this is straight-line code; but a translator like QEMU's
+ * Eight bytes, and NOPs. The branch is never taken, so for a CPU this is straight-line code; but a translator like QEMU's
  * ends a block here, and so cannot enter a block before the load that has an older site at its end.
  */
 	.macro RUN_UP length
 	movl	(SEQ_POINTER), %edx
 	testl	%edx, %edx
 	.byte	0x78, 0x00		/* js to the next instruction */
-	.fill	\length - 6, 1, 0x90
+	xorl	%eax, %eax		/* old opcode and new tail make `nopl (%rax); add %al, (%rax)`: that faults */
+	.fill	\length - 8, 1, 0x90
 	.endm
 
 	.section .sites.text, "ax"
-	.globl __sites_begin
-__sites_begin:
 
 /*
  * The mail's site, with the mail's bytes: eb e5 jumps to 27 bytes before its own end, eb f0 to 16.
@@ -140,11 +139,51 @@ jump_site_\name\()_new:
 	JUMP_ENTRY jump_site_\name, \key, jump_site_\name\()_new
 	.endm
 
+/*
+ * A five-byte jump that becomes another, `offset` bytes after a multiple of `align`. Two bytes of the displacement change;
+ * with one of them old and one new it goes to an instruction that reports "neither".
+ */
+	.macro JUMP5_SITE name, key, align, offset
+	.balign	\align, 0xcc
+	.fill	\offset - 16, 1, 0xcc
+	.globl run_site_\name
+	.type run_site_\name, @function
+run_site_\name:
+	RUN_UP	16
+	.globl jump_site_\name
+jump_site_\name:
+	.byte	0xe9
+	.long	jump_site_\name\()_old - 1f
+	.size	jump_site_\name, 5
+1:	.fill	0x10, 1, 0xcc
+jump_site_\name\()_old:		/* e9 10 00 00 00 */
+	xorl	%eax, %eax
+	ret
+	.fill	0x20 - (. - 1b), 1, 0xcc
+	movl	$2, %eax		/* e9 20 00 00 00 */
+	ret
+	.fill	0x110 - (. - 1b), 1, 0xcc
+	movl	$2, %eax		/* e9 10 01 00 00 */
+	ret
+	.fill	0x120 - (. - 1b), 1, 0xcc
+jump_site_\name\()_new:		/* e9 20 01 00 00 */
+	movl	$1, %eax
+	ret
+	.size run_site_\name, . - run_site_\name
+	JUMP_ENTRY jump_site_\name, \key, jump_site_\name\()_new, jump_site_\name\()_old
+	.endm
+
 	MAIL_SITE	short, short_key
 	SHORT_NOP_SITE	short_nop, short_nop_key
 	NOP5_SITE	jmp5, jmp5_key, 64, 32	/* within one aligned quadword */
 	NOP5_SITE	quad, quad_key, 64, 38	/* across two quadwords of one cache line */
+	NOP5_SITE	granule, granule_key, 64, 46	/* across two 16-byte units of one cache line */
 	NOP5_SITE	line, line_key, 64, 62	/* across two cache lines of one page */
+	JUMP5_SITE	jump5, jump5_key, 64, 32
+	JUMP5_SITE	jump5_granule, jump5_granule_key, 64, 47
+	JUMP5_SITE	jump5_line, jump5_line_key, 64, 63
+	JUMP5_SITE	jump5_split, jump5_split_key, 64, 62
+	MAIL_SITE	nmi, nmi_key
 
 /* One key, four sites: what text_poke_bp_batch is for. */
 	SHORT_NOP_SITE	batch_short, batch_key

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The table of sites. The ones whose place matters are in sites.S, the one in the IPI handler's tail in entry.S. */
+/* The table of sites. The ones whose place matters are in sites.S, those in the IPI handler's tail in entry.S. */
 #include "sites.h"
 #include "kernel.h"
 
@@ -7,10 +7,17 @@ DEFINE_STATIC_KEY_FALSE(short_key);
 DEFINE_STATIC_KEY_FALSE(short_nop_key);
 DEFINE_STATIC_KEY_FALSE(jmp5_key);
 DEFINE_STATIC_KEY_FALSE(quad_key);
+DEFINE_STATIC_KEY_FALSE(granule_key);
 DEFINE_STATIC_KEY_FALSE(line_key);
 DEFINE_STATIC_KEY_FALSE(page_key);
+DEFINE_STATIC_KEY_FALSE(jump5_key);
+DEFINE_STATIC_KEY_FALSE(jump5_granule_key);
+DEFINE_STATIC_KEY_FALSE(jump5_line_key);
+DEFINE_STATIC_KEY_FALSE(jump5_split_key);
 DEFINE_STATIC_KEY_FALSE(batch_key);
 DEFINE_STATIC_KEY_FALSE(handler_key);
+DEFINE_STATIC_KEY_FALSE(handler_line_key);
+DEFINE_STATIC_KEY_FALSE(nmi_key);
 DEFINE_STATIC_KEY_FALSE(init_key);
 static DEFINE_STATIC_KEY_FALSE(likely_key);
 static DEFINE_STATIC_KEY_FALSE(unlikely_key);
@@ -19,7 +26,13 @@ struct site_run run_site_short(const u32 *seq);
 struct site_run run_site_short_nop(const u32 *seq);
 struct site_run run_site_jmp5(const u32 *seq);
 struct site_run run_site_quad(const u32 *seq);
+struct site_run run_site_granule(const u32 *seq);
 struct site_run run_site_line(const u32 *seq);
+struct site_run run_site_jump5(const u32 *seq);
+struct site_run run_site_jump5_granule(const u32 *seq);
+struct site_run run_site_jump5_line(const u32 *seq);
+struct site_run run_site_jump5_split(const u32 *seq);
+struct site_run run_site_nmi(const u32 *seq);
 struct site_run run_site_page(const u32 *seq);
 struct site_run run_site_batch_short(const u32 *seq);
 struct site_run run_site_batch_jmp5(const u32 *seq);
@@ -48,18 +61,29 @@ static noinline struct site_run run_site_unlikely(const u32 *seq)
 }
 
 const struct site sites[] = {
-	{ "short", "the mail's eb e5 <-> eb f0", &short_key.key, { run_site_short } },
-	{ "short-nop", "2-byte NOP <-> 2-byte jump", &short_nop_key.key, { run_site_short_nop } },
-	{ "jmp5", "5-byte NOP <-> 5-byte jump, within an aligned quadword", &jmp5_key.key, { run_site_jmp5 } },
-	{ "quad", "the same, across two quadwords", &quad_key.key, { run_site_quad } },
-	{ "line", "the same, across two cache lines", &line_key.key, { run_site_line } },
-	{ "page", "the same, across two pages", &page_key.key, { run_site_page } },
-	{ "handler", "short jump in the IPI handler's own tail", &handler_key.key, { NULL } },
-	{ "likely", "static_branch_likely() in C", &likely_key.key, { run_site_likely } },
-	{ "unlikely", "static_branch_unlikely() in C", &unlikely_key.key, { run_site_unlikely } },
-	{ "batch", "four sites of one key", &batch_key.key,
+	{ "short", "the mail's eb e5 <-> eb f0", &short_key.key, SITE_CALLED, { run_site_short } },
+	{ "short-nop", "2-byte NOP <-> 2-byte jump", &short_nop_key.key, SITE_CALLED, { run_site_short_nop } },
+	{ "jmp5", "5-byte NOP <-> 5-byte jump, within an aligned quadword", &jmp5_key.key, SITE_CALLED, { run_site_jmp5 } },
+	{ "quad", "the same, across two quadwords", &quad_key.key, SITE_CALLED, { run_site_quad } },
+	{ "granule", "the same, across two 16-byte units of a line", &granule_key.key, SITE_CALLED, { run_site_granule } },
+	{ "line", "the same, across two cache lines", &line_key.key, SITE_CALLED, { run_site_line } },
+	{ "page", "the same, across two pages", &page_key.key, SITE_CALLED, { run_site_page } },
+	{ "jump5", "5-byte jump <-> 5-byte jump, within an aligned quadword", &jump5_key.key, SITE_CALLED, { run_site_jump5 } },
+	{ "jump5-granule", "the same, opcode | displacement in two 16-byte units", &jump5_granule_key.key, SITE_CALLED,
+	  { run_site_jump5_granule } },
+	{ "jump5-line", "the same, opcode | displacement in two cache lines", &jump5_line_key.key, SITE_CALLED,
+	  { run_site_jump5_line } },
+	{ "jump5-split", "the same, the line ends between two bytes that change", &jump5_split_key.key, SITE_CALLED,
+	  { run_site_jump5_split } },
+	{ "handler", "short jump in the IPI handler's own tail", &handler_key.key, SITE_HANDLER, { NULL } },
+	{ "handler-line", "5-byte NOP <-> 5-byte jump there, across two cache lines", &handler_line_key.key, SITE_HANDLER_LINE,
+	  { NULL } },
+	{ "nmi", "the mail's, executed by the NMI handler", &nmi_key.key, SITE_NMI, { run_site_nmi } },
+	{ "likely", "static_branch_likely() in C", &likely_key.key, SITE_CALLED, { run_site_likely } },
+	{ "unlikely", "static_branch_unlikely() in C", &unlikely_key.key, SITE_CALLED, { run_site_unlikely } },
+	{ "batch", "four sites of one key", &batch_key.key, SITE_CALLED,
 	  { run_site_batch_short, run_site_batch_jmp5, run_site_batch_quad, run_site_batch_line } },
-	{ "init", "two sites of one key, one in freed init text: skipped", &init_key.key, { run_site_init_core } },
-	{ "init-unchecked", "the same, patched all the same: it must panic", &init_key.key, { run_site_init_core } },
+	{ "init", "two sites of one key, one in freed init text: skipped", &init_key.key, SITE_CALLED, { run_site_init_core } },
+	{ "init-unchecked", "the same, patched all the same: it must panic", &init_key.key, SITE_CALLED, { run_site_init_core } },
 };
 const unsigned int nr_sites = ARRAY_SIZE(sites);

@@ -104,8 +104,21 @@ void text_poke(unsigned long addr, const void *opcode, size_t len)
 	__text_poke(store_bytes, addr, opcode, len);
 }
 
-void text_poke_quad(unsigned long addr, u64 value)
+void text_poke_in_quad(unsigned long addr, const void *opcode, size_t len)
 {
+	unsigned long quad = addr & ~7ul;
+	union {
+		u64 value;
+		u8 byte[sizeof(u64)];
+	} now;
+	size_t i;
+
 	BUG_ON(!mutex_is_locked(&text_mutex));
-	__text_poke(store_quad, addr, &value, sizeof(value));
+	if (addr - quad + len > sizeof(now))
+		panic("text_poke_in_quad: %lx straddles a quadword", addr);
+	for (i = 0; i < sizeof(now); i++)
+		now.byte[i] = ((const u8 *)quad)[i];
+	for (i = 0; i < len; i++)
+		now.byte[addr - quad + i] = ((const u8 *)opcode)[i];
+	__text_poke(store_quad, quad, &now, sizeof(now));
 }

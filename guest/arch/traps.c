@@ -4,11 +4,12 @@
 #include "asm.h"
 #include "cpu.h"
 #include "kernel.h"
-#include "params.h"
+#include "protocol.h"
 #include "ptrace.h"
 #include "smp.h"
 #include "sync_core.h"
 #include "text_poke.h"
+#include "workload.h"
 
 #define X86_TRAP_NMI 2
 #define X86_TRAP_BP 3
@@ -32,7 +33,8 @@ DEFINE_PER_CPU(unsigned long, int3_retries);
  * 2. memory holds a breakpoint: the next patch of the same site has begun since we asked. Who writes a breakpoint
  *    publishes it first, so ask again. Only a protocol that does not wait for us can do this to us more than once.
  *
- * A breakpoint that stays and that nobody knows is a bug.
+ * A breakpoint that stays and that nobody knows is a bug. With int3=die so is 1: as in a Linux without kprobes, which knows no
+ * other reason for a breakpoint to vanish.
  */
 static void exc_int3(struct pt_regs *regs)
 {
@@ -40,12 +42,14 @@ static void exc_int3(struct pt_regs *regs)
 	/* Each further try means that one more patch of this site has begun; and under explore= we know how many there are. */
 	unsigned int tries = exploring ? params.patches + 1 : 100;
 
+	bool (*handler)(struct pt_regs *) = params.protocol->int3 ? params.protocol->int3 : poke_int3_handler;
+
 	if (!exploring)
 		this_cpu_inc(int3_count);
 	while (tries--) {
-		if (poke_int3_handler(regs))
+		if (handler(regs))
 			return;
-		if (user_mode(regs) || !kernel_text_address(addr))
+		if (params.int3 == INT3_DIE || user_mode(regs) || !kernel_text_address(addr))
 			break;
 		if (READ_ONCE(*(const u8 *)addr) != INT3_INSN_OPCODE) {
 			if (!exploring)
@@ -65,7 +69,9 @@ void exc_common(struct pt_regs *regs)
 		exc_int3(regs);
 		return;
 	case X86_TRAP_NMI:
-		nmi_dump_this_cpu(regs);
+		if (panicking() || !exc_nmi())
+			nmi_dump_this_cpu(regs);
+		return;
 	default:
 		die(regs->vector < ARRAY_SIZE(trap_names) ? trap_names[regs->vector] : "unexpected interrupt", regs);
 	}

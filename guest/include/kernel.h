@@ -25,6 +25,7 @@ void panic(const char *fmt, ...) __printf(1, 2) __noreturn;
 void die(const char *what, const struct pt_regs *regs) __noreturn;
 void show_regs(const struct pt_regs *regs);
 void nmi_dump_this_cpu(const struct pt_regs *regs) __noreturn;
+bool panicking(void);
 
 #define BUG_ON(condition)                                                                              \
 	do {                                                                                           \

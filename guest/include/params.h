@@ -6,21 +6,22 @@
 #include "sync_core.h"
 #include "types.h"
 
-enum protocol {
-	PROTOCOL_DIRECT, PROTOCOL_INT3, PROTOCOL_INT3_IPI, PROTOCOL_TEXT_POKE_BP, PROTOCOL_STOP_MACHINE, PROTOCOL_UP,
-	PROTOCOL_QUADWORD,
-};
 enum ipi_kind { IPI_XAPIC, IPI_X2APIC };
 enum ack_kind { ACK_AFTER_SYNC, ACK_BEFORE_SYNC };
 enum poke_kind { POKE_ALIAS, POKE_ALIAS_MM, POKE_WP };
+/* What a CPU does with a breakpoint that nobody knows when memory no longer holds it. */
+enum int3_kind { INT3_RETRY, INT3_DIE };
+
+struct text_poke_protocol;
 
 struct params {
-	enum protocol protocol;
+	const struct text_poke_protocol *protocol;
 	enum sync_kind sync;
 	enum fence_kind fence;
 	enum ipi_kind ipi;
 	enum ack_kind ack;
 	enum poke_kind poke;
+	enum int3_kind int3;
 	const struct site *site;
 	unsigned int rounds;
 	unsigned int cpus;

@@ -14,19 +14,27 @@ typedef struct site_run (*site_fn)(const u32 *seq);
 
 #define SITE_MAX_RUNS 4
 
+/* Where a site is executed. */
+enum site_context {
+	SITE_CALLED,       /* by calling runs[], one after the other */
+	SITE_HANDLER,      /* in the tail of every IPI (arch/entry.S): by an IPI to oneself, if no other comes */
+	SITE_HANDLER_LINE, /* the same, a second one */
+	SITE_NMI,          /* runs[0], by the NMI handler */
+};
+
 struct site {
 	const char *name;
 	const char *help;
 	struct static_key *key;
-	site_fn runs[SITE_MAX_RUNS]; /* none: it is executed by sending an IPI to oneself */
+	enum site_context context;
+	site_fn runs[SITE_MAX_RUNS];
 };
 
 extern const struct site sites[];
 extern const unsigned int nr_sites;
 #define SITE_IS_INIT(site) ((site)->key == &init_key.key)
-#define SITE_IS_HANDLER(site) ((site)->key == &handler_key.key)
 
-extern struct static_key_false handler_key, init_key;
+extern struct static_key_false init_key;
 
 struct site_run run_site_init(const u32 *seq); /* init text */
 

@@ -26,7 +26,6 @@ struct text_poke_loc {
 	unsigned long addr;
 	s32 disp; /* what the #BP handler emulates: a jump by this much from the end of the instruction; a NOP by 0 */
 	u8 len;
-	u8 old;   /* the first byte before the patch */
 	u8 text[POKE_MAX_OPCODE_SIZE];
 };
 
@@ -37,25 +36,30 @@ extern struct mutex text_mutex;
 
 /* Writes bytes of read-only text by way of poke=, first to last, one store each. */
 void text_poke(unsigned long addr, const void *opcode, size_t len);
-/* Writes one aligned quadword of text by a single store. */
-void text_poke_quad(unsigned long addr, u64 value);
+/* Writes them by a single store of the aligned quadword that they lie in, all of them. */
+void text_poke_in_quad(unsigned long addr, const void *opcode, size_t len);
 
-/* Linux's protocol, for one site and for many, which must be sorted by address. */
-void text_poke_bp(unsigned long addr, const void *opcode, size_t len);
-void text_poke_bp_batch(struct text_poke_loc *tp, unsigned int nr_entries);
-/* Collects sites for text_poke_bp_batch(), in any order; runs it when the vector is full, and at the finish. */
+/* Replaces instructions by protocol=, sorted by address. */
+void text_poke_by_protocol(struct text_poke_loc *vec, unsigned int nr);
+/* Collects them, in any order; patches when the vector is full, and at the finish. */
 void text_poke_queue(unsigned long addr, const void *opcode, size_t len);
 void text_poke_finish(void);
 
-void text_poke_loc_init(struct text_poke_loc *tp, unsigned long addr, const void *opcode, size_t len);
-int poke_int3_handler(struct pt_regs *regs);
-
-/* arch/protocols.c: patches one site by protocol=; or as long as this CPU is alone. */
+/* As long as this CPU is alone. */
 void text_poke_early(unsigned long addr, const void *opcode, size_t len);
-void text_poke_by_protocol(unsigned long addr, const void *opcode, size_t len);
+void text_poke_loc_init(struct text_poke_loc *tp, unsigned long addr, const void *opcode, size_t len);
 
-/* For the protocols: the descriptor that poke_int3_handler() looks into. */
+/* The #BP handler's part: does what the new instruction would do, if a published site is at the breakpoint. */
+bool poke_int3_handler(struct pt_regs *regs);
+void poke_emulate(const struct text_poke_loc *tp, struct pt_regs *regs);
+
+/* For the protocols: the descriptor that poke_int3_handler() looks into; */
 void poke_publish(struct text_poke_loc *vec, unsigned int nr_entries);
 void poke_retire(void);
+/* and their steps: cc over every first byte; every tail; every new first byte; a sync of all CPUs by Linux's way. */
+void poke_breakpoints(const struct text_poke_loc *vec, unsigned int nr);
+void poke_tails(const struct text_poke_loc *vec, unsigned int nr);
+void poke_first_bytes(const struct text_poke_loc *vec, unsigned int nr);
+void text_poke_sync(void);
 
 #endif

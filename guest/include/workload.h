@@ -2,7 +2,7 @@
 #ifndef WORKLOAD_H
 #define WORKLOAD_H
 
-#include "params.h"
+#include "protocol.h"
 #include "sites.h"
 #include "smp.h"
 
@@ -17,12 +17,21 @@ static inline bool key_enabled_at(u32 seq)
 {
 	return seq / 2 % 2;
 }
+/* Executes the site once, by an IPI or an NMI to oneself, where its context is a handler. */
 void run_handler_site(void);
+void run_nmi_site(void);
+static inline bool site_is_in_handler(void)
+{
+	return params.site->context == SITE_HANDLER || params.site->context == SITE_HANDLER_LINE;
+}
 /* protocol=up, or nobody else there: this CPU executes what it patches. */
 static inline bool executes_alone(void)
 {
-	return params.protocol == PROTOCOL_UP || nr_cpus_online == 1;
+	return (params.protocol->flags & POKE_ALONE) || nr_cpus_online == 1;
 }
+
+/* From the NMI handler: executes the site there, if it is one of those. */
+bool exc_nmi(void);
 
 /* kernel/explore.c: explore= in place of all that. */
 void explore_run(void);

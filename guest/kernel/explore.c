@@ -27,11 +27,8 @@
 #include "smp.h"
 #include "workload.h"
 
-static struct {
-	unsigned long addr;
-	size_t len;
-	u8 code[2][POKE_MAX_OPCODE_SIZE]; /* with the key disabled, and enabled */
-} patches[SITE_MAX_RUNS];
+/* What the key's sites are to become when it is disabled, and enabled. */
+static struct text_poke_loc patches[2][SITE_MAX_RUNS];
 static unsigned int nr_patches;
 
 static _Atomic u32 arrived;
@@ -62,7 +59,11 @@ static void execute(unsigned int times)
 	const site_fn *run;
 
 	for (; times > 0; times--) {
-		if (SITE_IS_HANDLER(params.site))
+		if (params.site->context == SITE_NMI) {
+			run_nmi_site();
+			continue;
+		}
+		if (site_is_in_handler())
 			run_handler_site();
 		for (run = params.site->runs; run < params.site->runs + SITE_MAX_RUNS && *run; run++)
 			explore_check((*run)(&patch_seq));
@@ -71,27 +72,27 @@ static void execute(unsigned int times)
 
 static void patch(unsigned int round)
 {
-	unsigned int i;
-
 	if (round > 0)
 		WRITE_ONCE(patch_seq, 2 * round + 1);
-	for (i = 0; i < nr_patches; i++)
-		text_poke_by_protocol(patches[i].addr, patches[i].code[!(round % 2)], patches[i].len);
+	text_poke_by_protocol(patches[!(round % 2)], nr_patches);
 	WRITE_ONCE(patch_seq, 2 * (round + 1));
 }
 
-/* What both keys' states need in memory, found out beforehand. The key itself stays as it is: nobody asks it. */
+/* Found out beforehand. The key itself stays as it is: nobody asks it. */
 static void prepare(void)
 {
 	const struct jump_entry *entry;
+	u8 code[POKE_MAX_OPCODE_SIZE];
+	unsigned int enabled;
 
 	for (entry = params.site->key->entries; jump_entry_key(entry) == params.site->key; entry++) {
 		if (!jump_label_can_update(entry))
 			continue;
-		patches[nr_patches].addr = jump_entry_code(entry);
-		patches[nr_patches].len = arch_jump_entry_size(entry);
-		arch_jump_label_code(entry, jump_label_type(entry, false), patches[nr_patches].code[0]);
-		arch_jump_label_code(entry, jump_label_type(entry, true), patches[nr_patches].code[1]);
+		for (enabled = 0; enabled < 2; enabled++) {
+			arch_jump_label_code(entry, jump_label_type(entry, enabled), code);
+			text_poke_loc_init(&patches[enabled][nr_patches], jump_entry_code(entry), code,
+					   arch_jump_entry_size(entry));
+		}
 		nr_patches++;
 	}
 }
@@ -102,7 +103,7 @@ static void meet(bool executes)
 	unsigned int i;
 
 	for (i = 0; i < nr_patches; i++)
-		(void)READ_ONCE(*(const u8 *)text_alias(patches[i].addr));
+		(void)READ_ONCE(*(const u8 *)text_alias(patches[0][i].addr));
 	if (executes)
 		execute(1);
 	atomic_fetch_add(&arrived, 1);
@@ -147,11 +148,12 @@ void explore_run(void)
 
 void explore_report(void)
 {
+	const struct text_poke_loc *last = patches[key_enabled_at(patch_seq)];
 	bool ok = patch_seq == 2 * params.patches;
 	unsigned int i;
 
 	for (i = 0; i < nr_patches; i++)
-		ok &= memcmp((const void *)patches[i].addr, patches[i].code[key_enabled_at(patch_seq)], patches[i].len) == 0;
+		ok &= memcmp((const void *)last[i].addr, last[i].text, last[i].len) == 0;
 	if (!ok)
 		printk("check failed: memory holds what the last patch wrote\n");
 	printk("result: %s", ok ? "PASS" : "FAIL");

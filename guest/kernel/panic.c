@@ -79,6 +79,11 @@ void show_regs(const struct pt_regs *regs)
 	}
 }
 
+bool panicking(void)
+{
+	return atomic_load(&panic_cpu) != NO_CPU;
+}
+
 /* Wins the right to say why, or waits for the NMI that whoever won will send. */
 static void enter_panic(void)
 {
@@ -111,7 +116,7 @@ static void dump_other_cpus(void)
 
 void nmi_dump_this_cpu(const struct pt_regs *regs)
 {
-	if (atomic_load(&panic_cpu) == NO_CPU)
+	if (!panicking())
 		die("NMI", regs);
 	while (atomic_load(&panic_turn) != smp_processor_id())
 		cpu_relax();

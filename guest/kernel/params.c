@@ -2,14 +2,10 @@
 /* The command line: every choice that makes up an experiment. */
 #include "params.h"
 #include "kernel.h"
+#include "protocol.h"
 #include "sites.h"
 #include "smp.h"
 
-static const char *const protocol_names[] = {
-	[PROTOCOL_DIRECT] = "direct", [PROTOCOL_INT3] = "int3", [PROTOCOL_INT3_IPI] = "int3-ipi",
-	[PROTOCOL_TEXT_POKE_BP] = "text-poke-bp", [PROTOCOL_STOP_MACHINE] = "stop-machine", [PROTOCOL_UP] = "up",
-	[PROTOCOL_QUADWORD] = "quadword", NULL,
-};
 const char *const sync_names[] = {
 	[SYNC_NONE] = "none", [SYNC_LFENCE] = "lfence", [SYNC_MFENCE] = "mfence", [SYNC_LFENCE_CPUID] = "lfence-cpuid",
 	[SYNC_CPUID] = "cpuid", [SYNC_IRET] = "iret", [SYNC_SERIALIZE] = "serialize", [SYNC_MOV_CR2] = "mov-cr2", NULL,
@@ -24,9 +20,12 @@ static const char *const poke_names[] = {
 	[POKE_ALIAS] = "alias", [POKE_ALIAS_MM] = "alias-mm", [POKE_WP] = "wp", NULL,
 };
 
+static const char *const int3_names[] = { [INT3_RETRY] = "retry", [INT3_DIE] = "die", NULL };
+
 /* The 2009 mail's protocol and its site; CPUID, on which the thread agreed. */
+#define DEFAULT_PROTOCOL "int3-ipi"
 struct params params = {
-	.protocol = PROTOCOL_INT3_IPI, .sync = SYNC_CPUID, .fence = FENCE_NONE, .ipi = IPI_XAPIC, .ack = ACK_AFTER_SYNC,
+	.sync = SYNC_CPUID, .fence = FENCE_NONE, .ipi = IPI_XAPIC, .ack = ACK_AFTER_SYNC,
 	.poke = POKE_ALIAS, .site = &sites[0], .rounds = 64, .cpus = 0, .patches = 1,
 };
 
@@ -86,6 +85,19 @@ static const struct site *__init choose_site(const char *word, size_t length)
 	refuse("site=%s: unknown word", word_text(word, length));
 }
 
+static const struct text_poke_protocol *__init choose_protocol(const char *word, size_t length)
+{
+	const struct text_poke_protocol *protocol;
+
+	for (protocol = __start_protocols; protocol < __stop_protocols; protocol++)
+		if (word_is(word, length, protocol->name))
+			return protocol;
+	printk("protocol= is one of:\n");
+	for (protocol = __start_protocols; protocol < __stop_protocols; protocol++)
+		printk("  %-22s %s\n", protocol->name, protocol->help);
+	refuse("protocol=%s: unknown word", word_text(word, length));
+}
+
 static unsigned int __init number(const char *option, const char *word, size_t length, unsigned int min, unsigned int max)
 {
 	unsigned int n = 0;
@@ -109,7 +121,7 @@ static void __init parse_option(const char *word, size_t length, size_t equals)
 	size_t value_length = length - equals - 1;
 
 	if (word_is(word, equals, "protocol"))
-		params.protocol = choose("protocol", protocol_names, value, value_length);
+		params.protocol = choose_protocol(value, value_length);
 	else if (word_is(word, equals, "sync"))
 		params.sync = choose("sync", sync_names, value, value_length);
 	else if (word_is(word, equals, "fence"))
@@ -120,6 +132,8 @@ static void __init parse_option(const char *word, size_t length, size_t equals)
 		params.ack = choose("ack", ack_names, value, value_length);
 	else if (word_is(word, equals, "poke"))
 		params.poke = choose("poke", poke_names, value, value_length);
+	else if (word_is(word, equals, "int3"))
+		params.int3 = choose("int3", int3_names, value, value_length);
 	else if (word_is(word, equals, "site"))
 		params.site = choose_site(value, value_length);
 	else if (word_is(word, equals, "rounds"))
@@ -132,7 +146,7 @@ static void __init parse_option(const char *word, size_t length, size_t equals)
 	} else if (word_is(word, equals, "patches"))
 		params.patches = number("patches", value, value_length, 1, 1000);
 	else
-		refuse("%s: unknown option; there are protocol= sync= fence= ipi= ack= poke= site= rounds= cpus= explore= patches=",
+		refuse("%s: unknown option; there are protocol= sync= fence= ipi= ack= poke= int3= site= rounds= cpus= explore= patches=",
 		       word_text(word, length));
 }
 
@@ -141,6 +155,7 @@ void __init parse_params(const char *command_line)
 	const char *word = command_line;
 	bool first = true;
 
+	params.protocol = choose_protocol(DEFAULT_PROTOCOL, strlen(DEFAULT_PROTOCOL));
 	for (;;) {
 		size_t length = 0, equals = 0;
 
@@ -166,9 +181,11 @@ void __init parse_params(const char *command_line)
 void print_params(void)
 {
 	printk(" protocol=%s sync=%s fence=%s ipi=%s ack=%s poke=%s site=%s rounds=%u cpus=%u",
-	       protocol_names[params.protocol], sync_names[params.sync], fence_names[params.fence],
+	       params.protocol->name, sync_names[params.sync], fence_names[params.fence],
 	       ipi_names[params.ipi], ack_names[params.ack], poke_names[params.poke], params.site->name, params.rounds,
 	       nr_cpus_online);
+	if (params.int3 != INT3_RETRY)
+		printk(" int3=%s", int3_names[params.int3]);
 	if (exploring)
 		printk(" explore=%u patches=%u", params.explore, params.patches);
 }

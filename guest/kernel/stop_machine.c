@@ -10,6 +10,7 @@ enum multi_stop_state { MULTI_STOP_PREPARE, MULTI_STOP_DISABLE_IRQ, MULTI_STOP_R
 struct multi_stop_data {
 	int (*fn)(void *data);
 	void *data;
+	bool sync;
 	int result;
 	unsigned int num_cpus, active_cpu;
 	_Atomic int state;
@@ -39,7 +40,7 @@ static void ack_state(struct multi_stop_data *msdata, enum multi_stop_state stat
  * 1. PREPARE      everyone is here
  * 2. DISABLE_IRQ  everyone has interrupts off
  * 3. RUN          the active CPU calls fn; the others have nothing to do but acknowledge
- * 4. EXIT         everyone runs sync_core() and leaves
+ * 4. EXIT         everyone runs sync_core(), if that is asked for, and leaves
  *
  * A CPU may lag behind in any state: the next one does not begin before it has acknowledged. An NMI could still come
  * in while fn writes, which is why its handler must not run what is being patched.
@@ -65,7 +66,8 @@ static void multi_cpu_stop(void *data)
 			break;
 		case MULTI_STOP_EXIT:
 			/* text_poke_smp() of 2010 lacked this at first (Linux 0e00f7aed6af). */
-			sync_core();
+			if (msdata->sync)
+				sync_core();
 			break;
 		default:
 			break;
@@ -75,10 +77,10 @@ static void multi_cpu_stop(void *data)
 	local_irq_restore(flags);
 }
 
-int stop_machine(int (*fn)(void *data), void *data)
+int stop_machine(int (*fn)(void *data), void *data, bool sync)
 {
 	struct multi_stop_data msdata = {
-		.fn = fn, .data = data, .num_cpus = nr_cpus_online, .active_cpu = smp_processor_id(),
+		.fn = fn, .data = data, .sync = sync, .num_cpus = nr_cpus_online, .active_cpu = smp_processor_id(),
 	};
 
 	set_state(&msdata, MULTI_STOP_PREPARE);

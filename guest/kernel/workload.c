@@ -52,17 +52,38 @@ static void account(struct site_run run)
 	this_cpu_write(last_seq, before);
 }
 
-/* From entry.S, after every IPI: where the site in the handler's tail went. */
-void account_handler_tail(unsigned long target, unsigned long seq);
-void account_handler_tail(unsigned long target, unsigned long seq)
+static void account_handler(struct site_run run)
 {
-	if (!SITE_IS_HANDLER(params.site))
-		return;
 	if (exploring)
-		explore_check((struct site_run) { target, seq });
+		explore_check(run);
 	else
-		account((struct site_run) { target, seq });
+		account(run);
 	this_cpu_inc(handler_runs);
+}
+
+/* From entry.S, after every IPI: where the sites in the handler's tail went. */
+void account_handler_tail(unsigned long target, unsigned long seq, unsigned long line_target);
+void account_handler_tail(unsigned long target, unsigned long seq, unsigned long line_target)
+{
+	if (params.site->context == SITE_HANDLER)
+		account_handler((struct site_run) { target, seq });
+	else if (params.site->context == SITE_HANDLER_LINE)
+		account_handler((struct site_run) { line_target, seq });
+}
+
+/* An NMI that nobody died of. */
+bool exc_nmi(void)
+{
+	const struct text_poke_protocol *protocol = params.protocol;
+
+	if (params.site->context != SITE_NMI)
+		return false;
+	if (protocol->nmi_enter)
+		protocol->nmi_enter();
+	account_handler(params.site->runs[0](&patch_seq));
+	if (protocol->nmi_exit)
+		protocol->nmi_exit();
+	return true;
 }
 
 /* An IPI to oneself with no call pending: nothing but the tail is left of it. Wait for it, or they would pile up. */
@@ -74,12 +95,25 @@ void run_handler_site(void)
 	wait_until(this_cpu_read(handler_runs) != runs, "its IPI to itself does not come", smp_processor_id());
 }
 
+/* Takes it whatever it is doing: interrupts may be off, and it may stand in stop_machine(). */
+void run_nmi_site(void)
+{
+	unsigned long runs = this_cpu_read(handler_runs);
+
+	apic_send_NMI(smp_processor_id());
+	wait_until(this_cpu_read(handler_runs) != runs, "its NMI to itself does not come", smp_processor_id());
+}
+
 static void run_site(void)
 {
 	const site_fn *run = params.site->runs;
 	unsigned int i;
 
-	if (!run[0])
+	if (params.site->context == SITE_NMI) {
+		run_nmi_site();
+		return;
+	}
+	if (site_is_in_handler())
 		run_handler_site();
 	for (i = 0; i < SITE_MAX_RUNS && run[i]; i++)
 		account(run[i](&patch_seq));
@@ -193,15 +227,19 @@ void __init workload_check_params(void)
 	const struct jump_entry *entry = params.site->key->entries;
 	unsigned int i;
 
-	if (exploring && params.explore == 0 && !SITE_IS_HANDLER(params.site))
-		refuse("explore=0: only site=handler is executed by the patching CPU's IPIs alone");
-	if (params.protocol != PROTOCOL_QUADWORD)
+	if (exploring && params.explore == 0 && !site_is_in_handler())
+		refuse("explore=0: only a site in the IPI handler is executed by the patching CPU's IPIs alone");
+	if (params.protocol->nmi_enter && params.poke == POKE_ALIAS_MM)
+		refuse("protocol=%s: poke=alias-mm has one mapping, and an NMI would take it from under the patching CPU",
+		       params.protocol->name);
+	if (!(params.protocol->flags & POKE_QUADWORD))
 		return;
 	for (i = 0; jump_entry_key(entry + i) == params.site->key; i++) {
 		unsigned long code = jump_entry_code(entry + i);
 
 		if (code % 8 + arch_jump_entry_size(entry + i) > 8)
-			refuse("protocol=quadword: site=%s straddles an aligned quadword at %lx", params.site->name, code);
+			refuse("protocol=%s: site=%s straddles an aligned quadword at %lx", params.protocol->name,
+			       params.site->name, code);
 	}
 }
 
@@ -229,7 +267,7 @@ void workload_report(void)
 		/* One for every state of the site, or wait_for_executors() did not wait. */
 		if (executes)
 			ok &= check(runs > params.rounds, "every executing CPU ran the site in every round");
-		else if (!SITE_IS_HANDLER(params.site))
+		else if (!site_is_in_handler())
 			ok &= check(runs == 0, "no other CPU ran the site");
 		old += per_cpu(runs_old, cpu);
 		new += per_cpu(runs_new, cpu);
@@ -245,8 +283,7 @@ void workload_report(void)
 	ok &= check((static_key_count(params.site->key) > 0) == key_enabled_at(patch_seq), "the key is as left");
 	ok &= check(jump_label_skipped == (SITE_IS_INIT(params.site) ? params.rounds : 0),
 		    "freed init text was skipped, and nothing else");
-	if (params.protocol == PROTOCOL_DIRECT || params.protocol == PROTOCOL_QUADWORD || params.protocol == PROTOCOL_UP
-	    || params.protocol == PROTOCOL_STOP_MACHINE)
+	if (params.protocol->flags & POKE_NO_BREAKPOINT)
 		ok &= check(int3 == 0, "no breakpoint where none was written");
 	ok &= check(retried <= int3, "no more retries than breakpoints");
 

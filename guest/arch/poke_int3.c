@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Patching by breakpoint, as Linux 6.1 does it: text_poke_bp_batch() here, and the #BP handler on the other side.
+ * What the protocols that write a breakpoint share: the descriptor in which the #BP handler looks, that handler, and their
+ * steps, for many sites at a time. As in Linux 6.1.
  */
 #include "text_poke.h"
 #include "kernel.h"
@@ -76,39 +77,39 @@ static const struct text_poke_loc *find_loc(const struct text_poke_loc *vec, uns
 	return NULL;
 }
 
+/* JMP8, JMP32, or a NOP, which is a jump by nothing. */
+void poke_emulate(const struct text_poke_loc *tp, struct pt_regs *regs)
+{
+	regs->ip = tp->addr + tp->len + (unsigned long)(long)tp->disp;
+}
+
 /*
  * This CPU executed a breakpoint. If it is one of ours, do to the saved registers what the *new* instruction would do, so
  * that nobody has to wait here: with interrupts off this CPU does not answer the sync IPI, and the patcher, who waits for
  * that answer, could never take the breakpoint away.
  */
-int poke_int3_handler(struct pt_regs *regs)
+bool poke_int3_handler(struct pt_regs *regs)
 {
 	struct bp_patching_desc *desc;
 	const struct text_poke_loc *tp;
 	unsigned long addr = regs->ip - INT3_INSN_SIZE;
-	int handled = 0;
+	bool handled = false;
 
 	if (user_mode(regs))
-		return 0;
+		return false;
 
 	/* Ordering: the breakpoint was visible to this CPU, so poke_publish(), which came before it, must be too. */
 	smp_rmb();
 	desc = try_get_desc();
 	if (!desc)
-		return 0;
+		return false;
 
 	tp = find_loc(desc->vec, desc->nr_entries, addr);
 	if (!tp)
 		goto out_put;
 
-	switch (tp->text[0]) {
-	case INT3_INSN_OPCODE: /* someone wants a breakpoint here, and it is for them to handle it */
-		goto out_put;
-	default: /* JMP8, JMP32, or a NOP, which is a jump by nothing */
-		regs->ip = addr + tp->len + (unsigned long)(long)tp->disp;
-		break;
-	}
-	handled = 1;
+	poke_emulate(tp, regs);
+	handled = true;
 out_put:
 	put_desc(desc);
 	return handled;
@@ -132,72 +133,30 @@ void text_poke_loc_init(struct text_poke_loc *tp, unsigned long addr, const void
 }
 
 /* Linux: on_each_cpu(do_sync_core, NULL, 1). ack=before-sync is its wait=0: "has begun" in place of "has done". */
-static void text_poke_sync(void)
+void text_poke_sync(void)
 {
+	poke_fence();
 	on_each_cpu(do_sync_core, NULL, params.ack == ACK_AFTER_SYNC);
 }
 
-/*
- * CPU A                                            CPU B, meanwhile, executes
- * 0. publish the vector
- * 1. cc over every first byte                      the old instruction, or the breakpoint
- *    fence, sync all                               from its sync on: the breakpoint
- * 2. write every tail                              the breakpoint: B does not use the tail of what begins with cc
- *    fence, sync all                               from its sync on it has fetched no old tail
- * 3. write every new first byte                    the breakpoint, or the new instruction, never the old one
- *    fence, sync all                               from its sync on: the new instruction
- * 4. retire the vector
- *
- * Harmless races: B traps before 3 and looks only after 3: it emulates the new instruction, which is what memory holds.
- * B traps before 4 and looks after it: nothing is found, and memory no longer holds a breakpoint (exc_int3). B is inside
- * the handler at 4: its reference makes A wait, so the vector is not filled anew under it.
- */
-void text_poke_bp_batch(struct text_poke_loc *tp, unsigned int nr_entries)
+void poke_breakpoints(const struct text_poke_loc *vec, unsigned int nr)
 {
 	const u8 int3 = INT3_INSN_OPCODE;
-	unsigned int i, do_sync;
 
-	BUG_ON(!mutex_is_locked(&text_mutex));
-	poke_publish(tp, nr_entries);
-
-	for (i = 0; i < nr_entries; i++) {
-		tp[i].old = *(const u8 *)tp[i].addr;
-		text_poke(tp[i].addr, &int3, INT3_INSN_SIZE);
-	}
-	poke_fence();
-	text_poke_sync();
-
-	for (do_sync = 0, i = 0; i < nr_entries; i++) {
-		if (tp[i].len > INT3_INSN_SIZE) {
-			text_poke(tp[i].addr + INT3_INSN_SIZE, tp[i].text + INT3_INSN_SIZE, tp[i].len - INT3_INSN_SIZE);
-			do_sync++;
-		}
-	}
-	if (do_sync) {
-		poke_fence();
-		text_poke_sync();
-	}
-
-	for (do_sync = 0, i = 0; i < nr_entries; i++) {
-		if (tp[i].text[0] != INT3_INSN_OPCODE) {
-			text_poke(tp[i].addr, tp[i].text, INT3_INSN_SIZE);
-			do_sync++;
-		}
-	}
-	if (do_sync) {
-		poke_fence();
-		text_poke_sync();
-	}
-
-	poke_retire();
+	for (; nr > 0; vec++, nr--)
+		text_poke(vec->addr, &int3, INT3_INSN_SIZE);
 }
 
-void text_poke_bp(unsigned long addr, const void *opcode, size_t len)
+void poke_tails(const struct text_poke_loc *vec, unsigned int nr)
 {
-	struct text_poke_loc tp;
+	for (; nr > 0; vec++, nr--)
+		text_poke(vec->addr + INT3_INSN_SIZE, vec->text + INT3_INSN_SIZE, vec->len - INT3_INSN_SIZE);
+}
 
-	text_poke_loc_init(&tp, addr, opcode, len);
-	text_poke_bp_batch(&tp, 1);
+void poke_first_bytes(const struct text_poke_loc *vec, unsigned int nr)
+{
+	for (; nr > 0; vec++, nr--)
+		text_poke(vec->addr, vec->text, INT3_INSN_SIZE);
 }
 
 /* Sorted as it grows: the handler's search relies on it. */
@@ -217,6 +176,6 @@ void text_poke_finish(void)
 {
 	if (tp_vec_nr == 0)
 		return;
-	text_poke_bp_batch(tp_vec, tp_vec_nr);
+	text_poke_by_protocol(tp_vec, tp_vec_nr);
 	tp_vec_nr = 0;
 }
