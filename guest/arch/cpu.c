@@ -22,7 +22,6 @@ struct table_ptr {
 /* SDM Vol. 3A, "Task Management": we need it for nothing but the stacks. */
 #ifdef __x86_64__
 #define IST_DF 1
-#define IST_NMI 2
 struct tss {
 	u32 reserved0;
 	u64 rsp[3];
@@ -33,7 +32,6 @@ struct tss {
 } __packed;
 #else
 #define IST_DF 0
-#define IST_NMI 0
 struct tss {
 	u32 link, esp0, ss0, rest[22];
 	u16 trap, io_bitmap_base;
@@ -43,8 +41,11 @@ struct tss {
 static struct tss cpu_tss[NR_CPUS] __aligned(128);
 static u64 cpu_gdt[NR_CPUS][GDT_ENTRIES] __aligned(64);
 #ifdef __x86_64__
-/* A double fault may mean a bad stack, and an NMI may come on any: both bring their own. */
-static char ist_stacks[NR_CPUS][2][IST_STACK_SIZE] __aligned(16);
+/*
+ * A double fault may mean a bad stack, and brings its own. An NMI does not: all others are good ones here, and a #BP in its
+ * handler ends in an IRET, which lets the next NMI in before the first is done (SDM Vol. 3A, "Handling Multiple NMIs").
+ */
+static char ist_stacks[NR_CPUS][IST_STACK_SIZE] __aligned(16);
 #endif
 
 struct idt_entry {
@@ -61,7 +62,6 @@ extern const u64 boot_gdt[];
 
 #define STUB_SIZE 16
 #define GATE_INTERRUPT 0x8e /* present, DPL 0: interrupts are off in every handler, #BP's too */
-#define X86_TRAP_NMI 2
 #define X86_TRAP_DF 8
 
 static void __init idt_setup(void)
@@ -74,7 +74,7 @@ static void __init idt_setup(void)
 		idt_table[i] = (struct idt_entry) {
 			.offset_low = (u16)stub,
 			.selector = __KERNEL_CS,
-			.ist = i == X86_TRAP_DF ? IST_DF : i == X86_TRAP_NMI ? IST_NMI : 0,
+			.ist = i == X86_TRAP_DF ? IST_DF : 0,
 			.type = GATE_INTERRUPT,
 			.offset_middle = (u16)(stub >> 16),
 		};
@@ -115,8 +115,7 @@ static void setup_tss(unsigned int cpu)
 
 	tss->io_bitmap_base = sizeof(*tss);
 #ifdef __x86_64__
-	tss->ist[IST_DF - 1] = (unsigned long)ist_stacks[cpu][0] + IST_STACK_SIZE;
-	tss->ist[IST_NMI - 1] = (unsigned long)ist_stacks[cpu][1] + IST_STACK_SIZE;
+	tss->ist[IST_DF - 1] = (unsigned long)ist_stacks[cpu] + IST_STACK_SIZE;
 #endif
 	__asm__ volatile("ltr %w0" :: "r"(__KERNEL_TSS));
 }

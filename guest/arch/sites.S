@@ -140,10 +140,10 @@ jump_site_\name\()_new:
 	.endm
 
 /*
- * A five-byte jump that becomes another, `offset` bytes after a multiple of `align`. Two bytes of the displacement change;
- * with one of them old and one new it goes to an instruction that reports "neither".
+ * A five-byte jump that becomes another, `offset` bytes after a multiple of `align`. Between 0x10 and 0x20 one byte of the
+ * displacement changes; between 0x10 and 0x120 two, and with one of them old and one new it reports "neither".
  */
-	.macro JUMP5_SITE name, key, align, offset
+	.macro JUMP5_SITE name, key, align, offset, new
 	.balign	\align, 0xcc
 	.fill	\offset - 16, 1, 0xcc
 	.globl run_site_\name
@@ -159,14 +159,16 @@ jump_site_\name:
 jump_site_\name\()_old:		/* e9 10 00 00 00 */
 	xorl	%eax, %eax
 	ret
+	.if	\new > 0x20
 	.fill	0x20 - (. - 1b), 1, 0xcc
 	movl	$2, %eax		/* e9 20 00 00 00 */
 	ret
 	.fill	0x110 - (. - 1b), 1, 0xcc
 	movl	$2, %eax		/* e9 10 01 00 00 */
 	ret
-	.fill	0x120 - (. - 1b), 1, 0xcc
-jump_site_\name\()_new:		/* e9 20 01 00 00 */
+	.endif
+	.fill	\new - (. - 1b), 1, 0xcc
+jump_site_\name\()_new:		/* e9 20 00 00 00 or e9 20 01 00 00 */
 	movl	$1, %eax
 	ret
 	.size run_site_\name, . - run_site_\name
@@ -179,11 +181,11 @@ jump_site_\name\()_new:		/* e9 20 01 00 00 */
 	NOP5_SITE	quad, quad_key, 64, 38	/* across two quadwords of one cache line */
 	NOP5_SITE	granule, granule_key, 64, 46	/* across two 16-byte units of one cache line */
 	NOP5_SITE	line, line_key, 64, 62	/* across two cache lines of one page */
-	JUMP5_SITE	jump5, jump5_key, 64, 32
-	JUMP5_SITE	jump5_granule, jump5_granule_key, 64, 47
-	JUMP5_SITE	jump5_line, jump5_line_key, 64, 63
-	JUMP5_SITE	jump5_split, jump5_split_key, 64, 62
-	MAIL_SITE	nmi, nmi_key
+	JUMP5_SITE	jump5, jump5_key, 64, 32, 0x20
+	JUMP5_SITE	jump5_granule, jump5_granule_key, 64, 47, 0x20
+	JUMP5_SITE	jump5_line, jump5_line_key, 64, 63, 0x20
+	JUMP5_SITE	jump5_split, jump5_split_key, 64, 62, 0x120
+	NOP5_SITE	nmi, nmi_key, 64, 32
 
 /* One key, four sites: what text_poke_bp_batch is for. */
 	SHORT_NOP_SITE	batch_short, batch_key

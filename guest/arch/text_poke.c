@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* How a byte gets into read-only text: poke=. */
 #include "text_poke.h"
+#include "apic.h"
 #include "cpu.h"
 #include "kernel.h"
 #include "params.h"
 #include "pgtable.h"
+#include "smp.h"
 
 DEFINE_MUTEX(text_mutex);
 
@@ -83,8 +85,16 @@ static void poke_wp(poke_store_t store, unsigned long addr, const void *src, siz
 	local_irq_restore(flags);
 }
 
+/* site=nmi: the watchdog strikes whenever this CPU is about to change text. */
+DEFINE_PER_CPU(bool, poke_sends_nmi);
+
 static void __text_poke(poke_store_t store, unsigned long addr, const void *src, size_t len)
 {
+	unsigned int cpu;
+
+	if (this_cpu_read(poke_sends_nmi))
+		for_each_other_cpu(cpu)
+			apic_send_NMI(cpu);
 	switch (params.poke) {
 	case POKE_ALIAS:
 		poke_alias(store, addr, src, len);

@@ -19,7 +19,7 @@ enum site_context {
 	SITE_CALLED,       /* by calling runs[], one after the other */
 	SITE_HANDLER,      /* in the tail of every IPI (arch/entry.S): by an IPI to oneself, if no other comes */
 	SITE_HANDLER_LINE, /* the same, a second one */
-	SITE_NMI,          /* runs[0], by the NMI handler */
+	SITE_NMI,          /* runs[0], by the NMI handler: at an NMI to oneself, and those of poke_sends_nmi */
 };
 
 struct site {

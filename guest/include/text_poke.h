@@ -3,6 +3,7 @@
 #ifndef TEXT_POKE_H
 #define TEXT_POKE_H
 
+#include "percpu.h"
 #include "spinlock.h"
 #include "types.h"
 
@@ -33,6 +34,9 @@ struct pt_regs;
 
 /* One patcher at a time, for every function below except the handler. */
 extern struct mutex text_mutex;
+
+/* Set: this CPU sends an NMI to every other right before each of its writes. */
+DECLARE_PER_CPU(bool, poke_sends_nmi);
 
 /* Writes bytes of read-only text by way of poke=, first to last, one store each. */
 void text_poke(unsigned long addr, const void *opcode, size_t len);

@@ -128,6 +128,7 @@ void explore_run(void)
 	bool executes = executes_alone();
 
 	prepare();
+	this_cpu_write(poke_sends_nmi, params.site->context == SITE_NMI);
 	mutex_lock(&text_mutex);
 	for_each_other_cpu(cpu)
 		run_on_cpu(cpu, worker);

@@ -94,8 +94,15 @@ static void enter_panic(void)
 		return;
 	if (expected == self) /* a fault while dying */
 		machine_exit(EXIT_PANIC);
-	for (;;)
+	/* No NMI may reach us: a fault in its handler keeps the next one out. So answer as if it had. */
+	while (atomic_load(&panic_turn) != self)
 		cpu_relax();
+	if (this_cpu_read(die_regs))
+		show_regs(this_cpu_read(die_regs));
+	else
+		printk("CPU%u: was about to panic too\n", self);
+	atomic_store(&panic_turn, NO_CPU);
+	halt_forever();
 }
 
 /* NMIs, since a CPU in trouble may have interrupts off; first to all, so that all stop; then each prints in its turn. */

@@ -185,6 +185,7 @@ void workload_run(void)
 		for_each_other_cpu(cpu)
 			run_on_cpu(cpu, executor);
 
+	this_cpu_write(poke_sends_nmi, params.site->context == SITE_NMI);
 	wait_for_executors();
 	for (round = 0; round < params.rounds; round++) {
 		vary_phase(round);
@@ -192,6 +193,7 @@ void workload_run(void)
 		wait_for_executors();
 	}
 
+	this_cpu_write(poke_sends_nmi, false);
 	WRITE_ONCE(stop, true);
 	if (!executes_alone())
 		for_each_other_cpu(cpu)
@@ -227,8 +229,8 @@ void __init workload_check_params(void)
 	const struct jump_entry *entry = params.site->key->entries;
 	unsigned int i;
 
-	if (exploring && params.explore == 0 && !site_is_in_handler())
-		refuse("explore=0: only a site in the IPI handler is executed by the patching CPU's IPIs alone");
+	if (exploring && params.explore == 0 && params.site->context == SITE_CALLED)
+		refuse("explore=0: a site that is called needs at least 1; only handlers run by themselves");
 	if (params.protocol->nmi_enter && params.poke == POKE_ALIAS_MM)
 		refuse("protocol=%s: poke=alias-mm has one mapping, and an NMI would take it from under the patching CPU",
 		       params.protocol->name);

@@ -6,7 +6,7 @@
  *
  * CPU A                                            CPU B, at an NMI
  * 1. stops all others                              a. in_nmi++
- * 2. `pending` = what to write                     b. if there is something pending: writes it, serialises
+ * 2. `pending` = what to write                     b. if there is something pending: writes it; serialises
  * 3. a locked operation; waits until nobody        c. executes the site
  *    is in an NMI                                  d. in_nmi--
  * 4. writes
@@ -14,7 +14,8 @@
  *    nobody is in an NMI: tp is on A's stack
  * 6. all serialise and go on
  *
- * a is locked too, so either A sees B in 3, or B sees A's `pending` in b.
+ * a is locked too, so either A sees B in 3, or B sees A's `pending` in b. B serialises in b in any case: an NMI between 5 and 6
+ * finds nothing pending, but what B has fetched may be from the midst of 4.
  */
 #include "protocol.h"
 #include "stop_machine.h"
@@ -51,10 +52,9 @@ static void ftrace_nmi_enter(void)
 
 	atomic_fetch_add(&in_nmi, 1);
 	tp = atomic_load(&pending);
-	if (tp) {
+	if (tp)
 		text_poke(tp->addr, tp->text, tp->len);
-		sync_core();
-	}
+	sync_core();
 }
 
 static void ftrace_nmi_exit(void)

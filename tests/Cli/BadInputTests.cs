@@ -50,7 +50,7 @@ public sealed partial class BadInputTests
     [InlineData("", "\"emu --help\"")]
     [InlineData("disasm", "\"emu disasm --help\"")]
     [InlineData("disasm no-such-file", "there is no such file")]
-    [InlineData("matrix --protocol magic", "choose from direct, int3")]
+    [InlineData("matrix --protocol magic", "choose from bytewise, direct, direct-sync, int3")]
     [InlineData("matrix --seeds 0", "a number from 1")]
     [InlineData("matrix --profile p7", "choose one of coherent")]
     public void Emu_CommandLineThatCannotBe_IsRefused(string line, string expected) =>

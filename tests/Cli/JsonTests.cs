@@ -56,8 +56,8 @@ public sealed class JsonTests
     {
         JsonElement array = Parse(Invocation.Of("matrix", "--json", "--protocol", "direct,stop-machine", "--profile", "p6", "--seeds", "12", "--rounds", "4"));
         Assert.Equal(2, array.GetArrayLength());
-        AssertShape(array[0], "protocol:String sync:String fence:String ipi:String ack:String site:String profile:String runs:Number verdict:String seed:Number");
-        AssertShape(array[1], "protocol:String sync:String fence:String ipi:String ack:String site:String profile:String runs:Number verdict:String seed:Null");
+        AssertShape(array[0], "protocol:String sync:String fence:String ipi:String ack:String poke:String int3:String site:String profile:String runs:Number verdict:String seed:Number");
+        AssertShape(array[1], "protocol:String sync:String fence:String ipi:String ack:String poke:String int3:String site:String profile:String runs:Number verdict:String seed:Null");
         Assert.Equal("fails", array[0].GetProperty("verdict").GetString());
         Assert.Equal("no failure", array[1].GetProperty("verdict").GetString());
         Assert.Equal(12, array[1].GetProperty("runs").GetInt32());

@@ -40,7 +40,7 @@ internal sealed record StaleJson(
 /// <param name="Verdict">"fails", "no failure", "refused" by the guest, or "undecided" for want of something in the machine.</param>
 /// <param name="Seed">The first that fails or is undecided; else null.</param>
 internal sealed record MatrixJson(
-    string Protocol, string Sync, string Fence, string Ipi, string Ack, string Site, string Profile, int Runs, string Verdict, ulong? Seed);
+    string Protocol, string Sync, string Fence, string Ipi, string Ack, string Poke, string Int3, string Site, string Profile, int Runs, string Verdict, ulong? Seed);
 
 /// <summary>The shapes of all our JSON, written by the compiler: reflection would cost start-up time.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, NewLine = "\n", UseStringEnumConverter = true)]

@@ -19,7 +19,9 @@ public static class MatrixCommand
         var axes = MatrixAxis.All.Select(a => new Option<string>($"--{a.Name}")
         {
             HelpName = "WORD,...",
-            Description = $"{string.Join(", ", a.Words)}; \"all\" is every one; {a.Default} unless given.",
+            Description = a == MatrixAxis.Protocol
+                ? "Protocols of the guest, one file each in guest/protocols; all unless given. What is none is answered with the list."
+                : $"{string.Join(", ", a.Words)}; \"all\" is every one; {a.Default} unless given.",
         }).ToArray();
         var all = new Option<bool>("--all") { Description = "Every word of every choice that is not given: hours." };
         var profiles = new Option<string>("--profile") { HelpName = "NAME,...", Description = "Fetch profiles, see \"emu profiles\"; all unless given." };
@@ -30,7 +32,7 @@ public static class MatrixCommand
         var cpus = new Option<string>("--cpus") { HelpName = "N", Description = $"CPUs, 1 to 16; {DefaultCpus} unless given." };
         var cpu = new Option<string>("--cpu") { HelpName = "MODEL", Description = "CPU model; alderlake unless given, which has everything that sync= takes." };
         var rounds = new Option<string>("--rounds") { HelpName = "N", Description = "Patches in each run; as many as the guest makes, 64, unless given." };
-        var append = new Option<string>("--append") { HelpName = "TEXT", Description = "More for the guest's command line, such as poke=wp." };
+        var append = new Option<string>("--append") { HelpName = "TEXT", Description = "More for the guest's command line, such as patches=2." };
         var limit = new Option<string>("--max-instructions") { HelpName = "N", Description = $"A run that has not ended by then hangs, and so fails; {DefaultLimit / 1_000_000}M unless given." };
         var jobs = new Option<string>("--jobs") { HelpName = "N", Description = "Machines that run at a time; one for each host CPU unless given." };
         var json = JsonOutput.Option();
@@ -41,16 +43,18 @@ public static class MatrixCommand
         command.SetAction(parsed =>
         {
             bool everything = parsed.GetValue(all);
-            var chosen = MatrixAxis.All.Select((a, i) => a.Choose(parsed.GetValue(axes[i]) ?? (everything ? "all" : a.Default))).ToArray();
+            CpuModel model = MachineArguments.Model(parsed.GetValue(cpu) ?? "alderlake");
+            var image = BootImage.OpenFile(Files.ShippedImage(model.Has(CpuFeatures.LongMode) ? "emu64.elf" : "emu32.elf"));
+            string[] protocols = [.. GuestProtocol.Read(image).Select(p => p.Name)];
+            var chosen = MatrixAxis.All.Select((a, i) =>
+                a.Choose(parsed.GetValue(axes[i]) ?? (everything ? "all" : a.Default), a == MatrixAxis.Protocol ? protocols : a.Words)).ToArray();
             IReadOnlyList<MatrixCell> cells = MatrixCell.Combine(chosen, Profiles(parsed.GetValue(profiles), parsed.GetValue(set) ?? []));
             string patches = parsed.GetValue(rounds) is { } n ? $"rounds={Number(n, "--rounds", 0, 1_000_000)} " : "";
-            CpuModel model = MachineArguments.Model(parsed.GetValue(cpu) ?? "alderlake");
             var options = new MachineOptions
             {
                 Model = model,
                 CpuCount = (int)Number(parsed.GetValue(cpus), "--cpus", DefaultCpus, 16),
             };
-            var image = BootImage.OpenFile(Files.ShippedImage(model.Has(CpuFeatures.LongMode) ? "emu64.elf" : "emu32.elf"));
             var runner = new MatrixRunner(image, options, MachineArguments.Instructions(parsed.GetValue(limit)) ?? DefaultLimit, $"{patches}{parsed.GetValue(append)}".Trim());
             var plan = new MatrixPlan(
                 cells, runner,

@@ -8,8 +8,8 @@ namespace Emu.Cli.Matrix;
 internal static class MatrixReport
 {
     public static MatrixJson ToJson(MatrixResult r) => new(
-        r.Cell[MatrixAxis.Protocol], r.Cell[MatrixAxis.Sync], r.Cell[MatrixAxis.Fence], r.Cell[MatrixAxis.Ipi], r.Cell[MatrixAxis.Ack], r.Cell[MatrixAxis.Site],
-        r.Cell.Profile.Name, r.Runs, Word(r.Verdict), r.Seed);
+        r.Cell[MatrixAxis.Protocol], r.Cell[MatrixAxis.Sync], r.Cell[MatrixAxis.Fence], r.Cell[MatrixAxis.Ipi], r.Cell[MatrixAxis.Ack],
+        r.Cell[MatrixAxis.Poke], r.Cell[MatrixAxis.Int3], r.Cell[MatrixAxis.Site], r.Cell.Profile.Name, r.Runs, Word(r.Verdict), r.Seed);
 
     public static void Write(Terminal terminal, IReadOnlyList<MatrixResult> results, MatrixRunner runner)
     {
