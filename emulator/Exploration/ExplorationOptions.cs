@@ -94,4 +94,7 @@ public sealed record ExplorationResult
 
     /// <summary>Why not everything was explored; null when it was.</summary>
     public required string? Bound { get; init; }
+
+    /// <summary>What was found to be shared; steps have a meaning only together with it.</summary>
+    internal SharedBytes? Shared { get; init; }
 }

@@ -84,6 +84,18 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
     /// <summary>Why it stands.</summary>
     public Pause Pause { get; private set; }
 
+    /// <summary>The instruction that runs was a choice; for traces, as what follows.</summary>
+    public bool IsPermitted => _permitted;
+
+    /// <summary>Where the event that runs last loaded what others store.</summary>
+    public ulong? SharedLoad { get; private set; }
+
+    /// <summary>It reached a device.</summary>
+    public bool ReachedDevice { get; private set; }
+
+    /// <summary>Physical address of code, for traces.</summary>
+    public ulong? PhysicalOfCode(ulong linear) => Physical(linear);
+
     /// <summary>Linear address of the next instruction.</summary>
     public ulong LinearRip => (_s->ModeKey & ModeKey.CodeSizeMask) == 2 ? _s->Rip : (_s->Cs.Base + _s->Rip) & uint.MaxValue;
 
@@ -107,6 +119,8 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
     public void Execute()
     {
         _permitted = true;
+        SharedLoad = null;
+        ReachedDevice = false;
         DirectStart.ForgetFault(Cpu);
         _stackPointer = _s->Registers[4];
         _machine.Trace?.Begin(this);
@@ -266,12 +280,18 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         _machine.Accesses.Load(physical, size, AgentAt(linear), shared);
         if (linear < _stackPointer && linear >= _stackPointer - NearStack)
             shared.BelowStack = true;
-        if (!_permitted && (shared.Of(physical, size) & (Sharing.Cpus | Sharing.Contexts)) != 0)
+        Sharing sharing = shared.Of(physical, size) & (Sharing.Cpus | Sharing.Contexts);
+        if (sharing == 0)
+            return;
+        if (!_permitted)
             Conflict(Pause.Choice);
+        else if ((sharing & Sharing.Cpus) != 0)
+            SharedLoad = physical;
     }
 
     public override bool ReachesDevice()
     {
+        ReachedDevice = true;
         Conflict(Pause.Choice);
         return _permitted;
     }

@@ -110,10 +110,10 @@ public static class Explorer
             FindLivelock(search, graph, workers);
         if (search.Problem == null)
         {
-            foreach ((Finding finding, int id) in search.Findings)
-                findings.Add(new ExploredFinding(finding, search.Preempting ? search.PathOf(id) : PathTo(search, graph, machine, id)));
-            if (search.Deciding != -1)
-                deciding = search.Preempting ? search.PathOf(search.Deciding) : PathTo(search, graph, machine, search.Deciding);
+            foreach ((Finding finding, List<int> ids) in search.Findings)
+                findings.Add(new ExploredFinding(finding, search.Preempting ? search.PathOf(ids[0]) : PathTo(search, graph, machine, ids)));
+            if (search.Deciding.Count != 0)
+                deciding = search.Preempting ? search.PathOf(search.Deciding[0]) : PathTo(search, graph, machine, search.Deciding);
         }
         Verdict verdict = search.Problem != null ? Verdict.Failed
             : findings.Count != 0 ? Verdict.Unsafe
@@ -136,6 +136,7 @@ public static class Explorer
             Findings = findings,
             Deciding = deciding,
             Bound = search.Bound,
+            Shared = search.Shared,
         };
     }
 
@@ -146,7 +147,7 @@ public static class Explorer
         if (trapped < 0)
             return;
         ExploredMachine machine = workers[0].Machine;
-        PathTo(search, graph, machine, trapped);
+        PathTo(search, graph, machine, [trapped]);
         uint waiting = 0;
         foreach (ExploredCpu cpu in machine.Cpus)
             if (!machine.Run.IsAtAnEnd(cpu))
@@ -154,10 +155,10 @@ public static class Explorer
         search.Ended(machine.Run.End(machine, waiting, livelock: true), trapped);
     }
 
-    /// <summary>The steps to a state; the machine is left in it.</summary>
-    private static List<Step> PathTo(Search search, StateGraph graph, ExploredMachine machine, int target)
+    /// <summary>The steps to the nearest of these states; the machine is left in it.</summary>
+    private static List<Step> PathTo(Search search, StateGraph graph, ExploredMachine machine, IReadOnlyList<int> targets)
     {
-        List<int> states = graph.ShortestPath(target) ?? [];
+        List<int> states = graph.ShortestPath(targets) ?? [];
         machine.Begin(search.Shared);
         var path = new List<Step>();
         using var before = new MachineCapture(machine);

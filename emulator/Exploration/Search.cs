@@ -6,7 +6,11 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
     private readonly Lock _lock = new();
     private readonly Queue<SearchTask> _tasks = new();
     private readonly Dictionary<string, (long Count, bool Holds)> _outcomes = [];
-    private readonly List<(Finding Finding, int Id)> _findings = [];
+    private readonly List<(Finding Finding, List<int> Ids)> _findings = [];
+
+    /// <summary>Of states that show the same finding so many are kept: the shortest way leads to one of them.</summary>
+    private const int MostEnds = 10_000;
+    private readonly List<int> _deciding = [];
     private StateTable _states = new();
     private int _working;
     private volatile bool _end;
@@ -20,9 +24,10 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
     public IReadOnlyList<Step> ProblemPath { get; private set; } = [];
     public string? Bound { get; private set; }
     public bool MustRestart => _restart;
-    public int Deciding { get; private set; } = -1;
+    /// <summary>Final states that decide the condition.</summary>
+    public IReadOnlyList<int> Deciding => _deciding;
     public StateTable States => _states;
-    public IReadOnlyList<(Finding Finding, int Id)> Findings => _findings;
+    public IReadOnlyList<(Finding Finding, List<int> Ids)> Findings => _findings;
     public IEnumerable<ExploredOutcome> Outcomes => _outcomes.OrderBy(o => o.Key, StringComparer.Ordinal).Select(o => new ExploredOutcome(o.Key, o.Value.Count, o.Value.Holds));
 
     /// <summary>Somebody has nothing to do, and nothing waits.</summary>
@@ -60,7 +65,7 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
         _end = _restart = false;
         _hungry = 0;
         _statesAtFinding = long.MaxValue;
-        Deciding = -1;
+        _deciding.Clear();
         Bound = null;
         Enter(rootHash, NoCpu, 0, out int id);
         _tasks.Enqueue(new SearchTask([], Math.Max(id, 0), NoCpu, 0, null));
@@ -183,8 +188,11 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
     {
         lock (_lock)
         {
-            if (!_findings.Any(f => f.Finding == finding))
-                _findings.Add((finding, id));
+            int known = _findings.FindIndex(f => f.Finding == finding);
+            if (known < 0)
+                _findings.Add((finding, [id]));
+            else if (_findings[known].Ids.Count < MostEnds)
+                _findings[known].Ids.Add(id);
         }
         Limit();
     }
@@ -196,8 +204,8 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
         lock (_lock)
         {
             _outcomes[state.Outcome] = (_outcomes.GetValueOrDefault(state.Outcome).Count + 1, state.Holds);
-            if (state.Decides && Deciding == -1)
-                Deciding = id;
+            if (state.Decides && _deciding.Count < MostEnds)
+                _deciding.Add(id);
         }
         if (state.Finding != null)
             Found(state.Finding, id);

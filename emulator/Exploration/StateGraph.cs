@@ -44,8 +44,9 @@ internal sealed class StateGraph
     }
 
     /// <summary>The states on the way from state 0 to one of the targets that takes the fewest changes of CPU, and of those the fewest events.</summary>
-    public List<int>? ShortestPath(int target)
+    public List<int>? ShortestPath(IReadOnlyList<int> targets)
     {
+        var wanted = new HashSet<int>(targets);
         // A node is a state with the CPU that came last, for that decides what a change costs.
         (int[] start, int[] order) = Index(e => e.From, null);
         var best = new Dictionary<long, (long Cost, long Previous)>();
@@ -60,7 +61,7 @@ internal sealed class StateGraph
                 continue;
             int state = (int)(node >> 5);
             int last = (int)(node & 31);
-            if (state == target)
+            if (wanted.Contains(state))
                 return Unwind(best, node);
             for (int i = start[state]; i < start[state + 1]; i++)
             {

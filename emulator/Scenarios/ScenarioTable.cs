@@ -24,9 +24,16 @@ public static class ScenarioTable
             foreach (string line in Wrap(result.Description, 100))
                 output.WriteLine($"  {line}");
         output.WriteLine();
-        var rows = new List<string[]> { Heading(result) };
-        foreach (ScenarioStep step in result.Steps)
-            rows.AddRange(Rows(result, step));
+        WriteTable([.. result.Watches.Select(w => w.Name)], result.CpuCount, result.Steps, output);
+    }
+
+    /// <summary>The table alone.</summary>
+    /// <param name="watches">Names of what each step has in <see cref="ScenarioStep.Memory"/>.</param>
+    public static void WriteTable(IReadOnlyList<string> watches, int cpuCount, IReadOnlyList<ScenarioStep> steps, TextWriter output)
+    {
+        var rows = new List<string[]> { Heading(watches, cpuCount) };
+        foreach (ScenarioStep step in steps)
+            rows.AddRange(Rows(watches.Count, cpuCount, step));
         rows = WithoutEmptyColumns(rows);
         int[] widths = [.. Enumerable.Range(0, rows[0].Length).Select(c => rows.Max(r => r[c].Length))];
         for (int r = 0; r < rows.Count; r++)
@@ -81,22 +88,22 @@ public static class ScenarioTable
             : $"Verdict {result.Name}: {(result.AsExpected ? "as expected" : "NOT as expected")} (expected {expected})");
     }
 
-    private static string[] Heading(ScenarioResult result) =>
-        ["", .. result.Watches.Select(w => w.Name), .. Enumerable.Range(0, result.CpuCount).SelectMany(i => new[] { $"CPU {i}", "stores", "queue" })];
+    private static string[] Heading(IReadOnlyList<string> watches, int cpuCount) =>
+        ["", .. watches, .. Enumerable.Range(0, cpuCount).SelectMany(i => new[] { $"CPU {i}", "stores", "queue" })];
 
     /// <summary>A step, and below it the notes of its CPU.</summary>
-    private static IEnumerable<string[]> Rows(ScenarioResult result, ScenarioStep step)
+    private static IEnumerable<string[]> Rows(int watches, int cpuCount, ScenarioStep step)
     {
-        int textColumn = 1 + result.Watches.Count + 3 * Math.Max(0, step.Cpu);
+        int textColumn = 1 + watches + 3 * Math.Max(0, step.Cpu);
         string[] lines = [.. Wrap(step.Event == "drain" ? $"drains {step.Text}" : step.Event == "deliver" ? $"delivery of {step.Text}" : step.Text, WidestText),
             .. step.Notes.SelectMany(n => Wrap($"  {n}", WidestText, "  "))];
-        string[] row = new string[1 + result.Watches.Count + 3 * result.CpuCount];
+        string[] row = new string[1 + watches + 3 * cpuCount];
         row[0] = step.Number.ToString();
         step.Memory.ToArray().CopyTo(row, 1);
-        for (int i = 0; i < result.CpuCount; i++)
+        for (int i = 0; i < cpuCount; i++)
         {
             CpuView cpu = step.Cpus[i];
-            int at = 1 + result.Watches.Count + 3 * i;
+            int at = 1 + watches + 3 * i;
             row[at] = step.Cpu < 0 ? $"at {cpu.Rip}" : "";
             row[at + 1] = Stores(cpu.Stores);
             row[at + 2] = cpu.Queue;

@@ -14,6 +14,7 @@ public static class CommandTree
         {
             BootCommand.Build(terminal),
             ScenarioCommand.Build(terminal),
+            ProveCommand.Build(terminal),
             MatrixCommand.Build(terminal),
             DisasmCommand.Build(terminal),
             CpusCommand.Build(terminal),

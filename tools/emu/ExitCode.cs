@@ -18,6 +18,9 @@ public static class ExitCode
     public const int Unsupported = 6;
     public const int ResetRequested = 7;
 
+    /// <summary>An exploration found nothing before it came to a bound or was cancelled; 9 to 17 are findings, <see cref="Exploration.FindingKinds.ExitCode"/>.</summary>
+    public const int BoundReached = 8;
+
     /// <summary>A bug of ours.</summary>
     public const int Internal = 70;
 

@@ -42,11 +42,24 @@ internal sealed record StaleJson(
 internal sealed record MatrixJson(
     string Protocol, string Sync, string Fence, string Ipi, string Ack, string Poke, string Int3, string Site, string Profile, int Runs, string Verdict, ulong? Seed);
 
+/// <summary>The value of <c>emu prove --json</c>.</summary>
+/// <param name="Bound">What "every interleaving" ranges over.</param>
+/// <param name="Problem">What was not explored and why; null when all was.</param>
+/// <param name="Steps">The witness of the worst finding, as in <c>emu scenario --json</c>.</param>
+internal sealed record ProveJson(
+    string Image, string CommandLine, int Cpus, string Cpu, string Profile, IReadOnlyDictionary<string, string> Fields,
+    string Verdict, int Exit, string Bound, string? Problem, long States, long Choices, long Events, double Seconds, int Rounds,
+    int SharedData, int SharedCode, long Bytes, IReadOnlyList<FindingJson> Findings, IReadOnlyList<WatchedBytes> Watches, IReadOnlyList<ScenarioStep> Steps);
+
+/// <summary>A finding: its kind in one word, and the exit code of that kind.</summary>
+internal sealed record FindingJson(string Kind, string Text, int Exit);
+
 /// <summary>The shapes of all our JSON, written by the compiler: reflection would cost start-up time.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, NewLine = "\n", UseStringEnumConverter = true)]
 [JsonSerializable(typeof(BootJson))]
 [JsonSerializable(typeof(CpuModelJson[]))]
 [JsonSerializable(typeof(MatrixJson[]))]
+[JsonSerializable(typeof(ProveJson))]
 [JsonSerializable(typeof(ScenarioResult[]))]
 [JsonSerializable(typeof(FetchProfileJson[]))]
 internal sealed partial class JsonShapes : JsonSerializerContext

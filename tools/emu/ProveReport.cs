@@ -1,0 +1,80 @@
+using System.Globalization;
+using Emu.Cpus;
+using Emu.Exploration;
+using Emu.Fetch;
+using Emu.Machines;
+using Emu.Scenarios;
+
+namespace Emu.Cli;
+
+/// <summary>What an exploration of a guest says: in words, as a table, and for programs.</summary>
+internal sealed class ProveReport(GuestSubject subject, MachineOptions options, ExplorationResult result)
+{
+    private readonly ExploredFinding? _worst = result.Findings.OrderBy(f => f.Finding.Kind).ThenBy(f => f.Steps.Count).FirstOrDefault();
+    private WitnessTable? _table;
+
+    /// <summary>The exit code.</summary>
+    public int Code => result.Verdict switch
+    {
+        Verdict.Safe => ExitCode.Success,
+        Verdict.Unsafe => _worst!.Finding.Kind.ExitCode(),
+        Verdict.Failed => ExitCode.Unsupported,
+        _ => ExitCode.BoundReached,
+    };
+
+    private WitnessTable? Table => _table ??= _worst == null ? null : WitnessTable.Play(subject, result, _worst.Steps);
+
+    public void Write(TextWriter output)
+    {
+        output.WriteLine($"{subject.Name}");
+        output.WriteLine($"  {Bound()}");
+        output.WriteLine();
+        if (Table is { } table)
+        {
+            table.Write(output);
+        }
+        output.WriteLine(Line());
+        foreach (ExploredFinding other in result.Findings)
+            if (other != _worst)
+                output.WriteLine($"  also found: {other.Finding.Kind.Name()}: {other.Finding.Text}");
+    }
+
+    public ProveJson ToJson() => new(
+        subject.Image.Name, subject.CommandLine, options.CpuCount, options.Model.Name, subject.Profile.Name,
+        FetchProfileFields.All.ToDictionary(f => f.Name, f => f.Get(subject.Profile)),
+        VerdictWord(), Code, Bound(), result.Bound ?? result.Problem, result.States, result.Transitions, result.Events, Math.Round(result.Elapsed.TotalSeconds, 3), result.Rounds,
+        result.SharedData, result.SharedCode, result.Bytes,
+        [.. result.Findings.Select(f => new FindingJson(f.Finding.Kind.Word(), f.Finding.Text, f.Finding.Kind.ExitCode()))],
+        Table?.Watches ?? [], Table?.Steps ?? []);
+
+    private string VerdictWord() => result.Verdict switch
+    {
+        Verdict.Safe => "safe",
+        Verdict.Unsafe => "unsafe",
+        Verdict.BoundReached => "bound reached",
+        Verdict.Cancelled => "cancelled",
+        _ => "failed",
+    };
+
+    private string Line() => result.Verdict switch
+    {
+        Verdict.Safe => $"safe: every interleaving within this bound was explored: {Figures()}",
+        Verdict.Unsafe => $"unsafe: {_worst!.Finding.Kind.Name()}: {_worst.Finding.Text} ({Figures()})",
+        Verdict.Failed => $"failed: it cannot be explored: {result.Problem}",
+        Verdict.Cancelled => $"cancelled: nothing was found so far, which proves nothing: {Figures()}",
+        _ => $"bound reached: nothing was found, which proves nothing: {result.Bound}: {Figures()}",
+    };
+
+    private string Figures() => string.Create(CultureInfo.InvariantCulture,
+        $"{result.States} states, {result.Transitions} choices, {result.Events} events, {result.Elapsed.TotalSeconds:0.0} s");
+
+    /// <summary>What "every interleaving" ranges over.</summary>
+    private string Bound()
+    {
+        FetchProfile p = subject.Profile;
+        string fetch = p.Depth == 0 ? "nothing fetched ahead"
+            : p.Retention == Retention.Window ? $"fetch depth {p.Depth}, and any version since the CPU last serialised"
+            : $"fetch depth {p.Depth}";
+        return $"{options.CpuCount} CPUs ({options.Model.Name}), profile {p.Name}: {fetch}";
+    }
+}
