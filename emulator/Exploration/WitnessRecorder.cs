@@ -112,7 +112,7 @@ internal sealed unsafe class WitnessRecorder(ExploredMachine machine, WitnessTex
             if (instruction == "int3")
                 _notes.Add($"#BP, to {text.Describe(cpu.LinearRip)}");
         }
-        Add(new WitnessEvent(cpu.Index, _interrupted ? "interrupt" : "execute", what, _rip, 1, _patches, machine.Journal.PatchCount, [.. _notes], Memory(), Stores()) 
+        Add(new WitnessEvent(cpu.Index, _interrupted ? "interrupt" : "execute", what, _rip, 1, _patches, machine.Journal.PatchCount, [.. _notes], Memory(), Stores())
         {
             Fetches = [.. _fetches],
             Shown = _notes.Count != 0 || _interrupted || Matters(cpu, length),

@@ -1,6 +1,4 @@
-using Emu.Cpus;
 using Emu.Fetch;
-using Emu.Memory;
 using Emu.Scenarios;
 
 namespace Emu.Exploration;
