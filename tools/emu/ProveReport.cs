@@ -1,9 +1,7 @@
 using System.Globalization;
-using Emu.Cpus;
 using Emu.Exploration;
 using Emu.Fetch;
 using Emu.Machines;
-using Emu.Scenarios;
 
 namespace Emu.Cli;
 
