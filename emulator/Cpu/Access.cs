@@ -174,7 +174,7 @@ public static unsafe class Access
             cpu.Bus.WriteMmio(cpu.Index, physical, size, value);
             return;
         }
-        cpu.StoreBuffer.Add(physical, linear, size, value);
+        cpu.StoreBuffer.Add(physical, linear, size, value, s->Rip);
     }
 
     private static bool LoadCrossing(CpuState* s, ulong linear, int size, AccessKind kind, out ulong value)

@@ -41,7 +41,7 @@ public static unsafe class ControlRegisters
                 return WriteCr0(s, value);
             case 2:
                 s->Paging.Cr2 = value;
-                Cpu.Of(s).Serialise();
+                Cpu.Of(s).Serialise(SerialisingEvent.MovToControlRegister);
                 return true;
             case 3:
                 return WriteCr3(s, value);
@@ -90,7 +90,7 @@ public static unsafe class ControlRegisters
             return Access.Raise(s, Vector.GeneralProtection);
         if (Access.IsCanonical(linear))
             CpuMode.FlushPage(s, linear);
-        Cpu.Of(s).Serialise();
+        Cpu.Of(s).Serialise(SerialisingEvent.Invlpg);
         return true;
     }
 
@@ -166,7 +166,7 @@ public static unsafe class ControlRegisters
             for (int i = 0; i < 2; i++)
                 s->Tlbs[i].SetWriteProtect((value & ControlBits.Cr0Wp) != 0);
         }
-        cpu.Serialise();
+        cpu.Serialise(SerialisingEvent.MovToControlRegister);
         return true;
     }
 
@@ -185,7 +185,7 @@ public static unsafe class ControlRegisters
             return Access.Raise(s, Vector.GeneralProtection);
         p.Cr3 = value;
         CpuMode.FlushTlb(s, keepGlobal: (p.Cr4 & ControlBits.Cr4Pge) != 0);
-        cpu.Serialise();
+        cpu.Serialise(SerialisingEvent.MovToControlRegister);
         return true;
     }
 
@@ -215,7 +215,7 @@ public static unsafe class ControlRegisters
         bool smepSet = (changed & value & ControlBits.Cr4Smep) != 0;
         if ((changed & (ControlBits.Cr4Pge | ControlBits.Cr4Pae)) != 0 || smepSet)
             CpuMode.FlushTlb(s, keepGlobal: false);
-        cpu.Serialise();
+        cpu.Serialise(SerialisingEvent.MovToControlRegister);
         return true;
     }
 

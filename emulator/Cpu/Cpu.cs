@@ -137,6 +137,9 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>Called by every event that serialises: empties the prefetch queue. The store buffer is drained by <see cref="Serialise"/> itself.</summary>
     public Action? OnSerialise { get; set; }
 
+    /// <summary>What serialised last.</summary>
+    public SerialisingEvent LastSerialisation { get; private set; }
+
     /// <summary>Sees accesses, while one is attached.</summary>
     public CpuObserver? Observer { get; set; }
 
@@ -185,9 +188,10 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>
     /// A serialising event (SDM, "Serializing Instructions"): all earlier stores reach memory and prefetched code is discarded.
     /// </summary>
-    public void Serialise()
+    public void Serialise(SerialisingEvent by = SerialisingEvent.Start)
     {
         StoreBuffer.DrainAll();
+        LastSerialisation = by;
         OnSerialise?.Invoke();
     }
 

@@ -103,7 +103,7 @@ public static unsafe class Cpuid
         s->Registers[3] = r.Ebx;
         s->Registers[1] = r.Ecx;
         s->Registers[2] = r.Edx;
-        cpu.Serialise();
+        cpu.Serialise(SerialisingEvent.Cpuid);
     }
 
     /// <summary>What a model answers.</summary>

@@ -60,7 +60,7 @@ public static unsafe class DebugRegisters
                 s->DebugAddress[number] = value;
                 break;
         }
-        Cpu.Of(s).Serialise();
+        Cpu.Of(s).Serialise(SerialisingEvent.MovToDebugRegister);
         return true;
     }
 

@@ -56,7 +56,7 @@ public static unsafe class DirectStart
         s->Activity = Activity.Active;
         CpuMode.Update(s);
         CpuMode.FlushTlb(s, keepGlobal: false);
-        cpu.Serialise();
+        cpu.Serialise(SerialisingEvent.Start);
     }
 
     public static ulong Rip(Cpu cpu) => cpu.State->Rip;

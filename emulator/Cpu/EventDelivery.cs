@@ -137,7 +137,7 @@ public static unsafe class EventDelivery
         // Neither vendor promises that taking an event serialises; a profile may say that it does.
         bool interrupt = e.Kind is EventKind.ExternalInterrupt or EventKind.Nmi;
         if (interrupt ? cpu.Profile.InterruptSerialises : e.Vector == Vector.Breakpoint && cpu.Profile.BreakpointSerialises)
-            cpu.Serialise();
+            cpu.Serialise(interrupt ? SerialisingEvent.Interrupt : SerialisingEvent.Breakpoint);
     }
 
     /// <summary>An exception as an event; a page fault leaves its address in CR2 whether or not it is delivered.</summary>

@@ -20,12 +20,12 @@ public static unsafe class Iret
         Cpu cpu = Cpu.Of(s);
         if (operandSize == 8 && KnownTransfers.Applies(s) && cpu.Known->TryReturn(s, ChangedFlags(s, 8)))
         {
-            cpu.Serialise();
+            cpu.Serialise(SerialisingEvent.Iret);
             return true;
         }
         bool done = !s->ProtectedMode || s->Virtual8086 ? FromReal(s, operandSize) : FromProtected(s, operandSize);
         if (done)
-            cpu.Serialise();
+            cpu.Serialise(SerialisingEvent.Iret);
         return done;
     }
 

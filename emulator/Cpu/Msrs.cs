@@ -168,7 +168,7 @@ public static unsafe class Msrs
             *msr.Field(s) = value;
         }
         if (msr.Serialises)
-            cpu.Serialise();
+            cpu.Serialise(SerialisingEvent.Wrmsr);
         return true;
     }
 

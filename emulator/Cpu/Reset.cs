@@ -50,7 +50,7 @@ public static unsafe class Reset
         s->Activity = (s->ApicBase & Msrs.ApicBaseBootProcessor) != 0 ? Activity.Active : Activity.WaitForSipi;
         CpuMode.Update(s);
         cpu.Apic.Reset(init: true);
-        cpu.Serialise();
+        cpu.Serialise(SerialisingEvent.Init);
     }
 
     /// <summary>A start-up IPI reached a CPU that waits for one: it starts in real mode at vector × 4096.</summary>
@@ -62,7 +62,7 @@ public static unsafe class Reset
         s->Rip = 0;
         s->Activity = Activity.Active;
         CpuMode.Update(s);
-        cpu.Serialise();
+        cpu.Serialise(SerialisingEvent.Sipi);
     }
 
     private static void Common(Cpu cpu)

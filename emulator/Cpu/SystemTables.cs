@@ -40,7 +40,7 @@ public static unsafe class SystemTables
                 return Access.Raise(s, Vector.SegmentNotPresent, selector.ErrorCode);
             s->Ldtr = d.ToRegister(value) with { Base = @base };
         }
-        Cpu.Of(s).Serialise();
+        Cpu.Of(s).Serialise(SerialisingEvent.Lldt);
         return true;
     }
 
@@ -63,7 +63,7 @@ public static unsafe class SystemTables
         if (!DescriptorTables.SetBusy(s, ref d))
             return false;
         s->Tr = d.ToRegister(value) with { Base = @base };
-        Cpu.Of(s).Serialise();
+        Cpu.Of(s).Serialise(SerialisingEvent.Ltr);
         return true;
     }
 
@@ -125,7 +125,7 @@ public static unsafe class SystemTables
         if (s->Is64Bit && !Access.IsCanonical(@base))
             return Access.Raise(s, Vector.GeneralProtection);
         table = new TableRegister { Base = @base, Limit = (uint)limit };
-        Cpu.Of(s).Serialise();
+        Cpu.Of(s).Serialise(SerialisingEvent.LoadDescriptorTable);
         return true;
     }
 

@@ -26,11 +26,19 @@ public sealed unsafe class BlockBuilder
         _decoder = decoder;
     }
 
-    /// <summary>Builds the block at an address; null when its first instruction crosses the page, which the stepper then executes.</summary>
+    /// <summary>Builds the block at an address; null when its first instruction crosses the page, or is checked, and the stepper executes it.</summary>
     public Block* Build(ulong physical, ulong rip, uint modeKey)
     {
         byte* start = _memory.Pointer(physical);
         int available = Page.Size - (int)(physical & Page.OffsetMask);
+        if (_cache.Monitor is { } monitor)
+        {
+            // Up to bytes that must be looked at each time they execute; near them, one instruction at a time.
+            int cold = monitor.ColdBytes(physical, available);
+            if (cold < available && cold < InstructionDecoder.MaximumLength)
+                return null;
+            available = cold;
+        }
         Block* b = _cache.Reserve(MaximumInstructions + 1, available);
         b->Rip = rip;
         b->Physical = physical;

@@ -40,6 +40,9 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
         memory.Observe(this);
     }
 
+    /// <summary>Who checks cross-modifying code; no block may hold bytes that are hot to it.</summary>
+    public XmcMonitor? Monitor { get; set; }
+
     /// <summary>Counts how often everything was forgotten: pointers to blocks from before are dangling.</summary>
     public int Generation { get; private set; }
 
@@ -87,6 +90,15 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
     /// <summary>Declares that a page holds code (decoded or prefetched): from now on stores to it are seen.</summary>
     public void WatchPage(ulong physical) => Watch(physical);
 
+    /// <summary>Notes bytes that were decoded without a block.</summary>
+    public void NoteDecoded(ulong physical, int length) => Watch(physical).Lines |= LineMask(physical, length);
+
+    /// <summary>True when a line that holds one of these bytes (within one page) was decoded.</summary>
+    public bool IsDecoded(ulong address, int length) => _pages[_memory.Offset(address) >> Page.Shift] is { } page && (page.Lines & LineMask(address, length)) != 0;
+
+    /// <summary>Makes the blocks that hold any of these bytes (within one page) invalid, although the bytes may be theirs.</summary>
+    public void Invalidate(ulong address, int length) => Invalidate(address, length, onlyChanged: false);
+
     /// <summary>Forgets all blocks.</summary>
     public void Clear()
     {
@@ -96,7 +108,8 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
         {
             if (page == null)
                 continue;
-            page.Lines = 0;
+            if (Monitor == null)
+                page.Lines = 0;
             page.Blocks.Clear();
         }
         for (int i = 1; i < _chunks.Count; i++)
@@ -118,6 +131,11 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
 
     void ICodeObserver.AfterCodeWrite(ulong address, int length)
     {
+        Invalidate(address, length, onlyChanged: true);
+    }
+
+    private void Invalidate(ulong address, int length, bool onlyChanged)
+    {
         CodePage? page = _pages[_memory.Offset(address) >> Page.Shift];
         if (page == null || (page.Lines & LineMask(address, length)) == 0)
             return;
@@ -125,7 +143,8 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
         foreach (nint p in page.Blocks)
         {
             Block* b = (Block*)p;
-            if (b->Valid != 0 && b->Physical < address + (ulong)length && address < b->Physical + (ulong)b->ByteCount && !BytesMatch(b))
+            if (b->Valid != 0 && b->Physical < address + (ulong)length && address < b->Physical + (ulong)b->ByteCount
+                && (!onlyChanged || !BytesMatch(b)))
             {
                 b->Valid = 0;
                 Block.Ops(b)->Handler = &InvalidBlock;
@@ -151,7 +170,7 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
 
     private bool Revalidate(Block* b)
     {
-        if (!BytesMatch(b))
+        if (!BytesMatch(b) || Monitor?.IsHot(b->Physical, b->ByteCount) == true)
             return false;
         b->Valid = 1;
         Block.Ops(b)->Handler = b->FirstHandler;

@@ -89,7 +89,7 @@ public static unsafe class Events
         {
             cpu.StoreBuffer.DrainAll();
             Reset.Init(cpu);
-            cpu.Serialise();
+            cpu.Serialise(SerialisingEvent.Init);
         }
         // A SIPI counts only in the wait-for-SIPI state (SDM, "MP Initialization Protocol Algorithm").
         if (cpu.Take(Mail.Sipi) && s->Activity == Activity.WaitForSipi)

@@ -22,6 +22,13 @@ public sealed unsafe class Interpreter
         _stepper = stepper;
     }
 
+    /// <summary>Who checks cross-modifying code.</summary>
+    public XmcMonitor? Monitor
+    {
+        get;
+        set => field = _stepper.Monitor = _cache.Monitor = value;
+    }
+
     /// <summary>Runs a CPU for at most <paramref name="budget"/> instructions, exactly, or until it halts, shuts down or cannot go on.</summary>
     /// <returns>Instructions retired.</returns>
     public long Run(Cpu cpu, long budget)
@@ -30,6 +37,7 @@ public sealed unsafe class Interpreter
         s->Budget = budget;
         s->Deferred = 0;
         s->YieldRequested = 0;
+        Monitor?.Resume(cpu);
         while (s->Exit != ExitReason.Unsupported && Events.Service(cpu) && s->Budget > 0)
         {
             if (s->YieldRequested != 0)
@@ -65,6 +73,7 @@ public sealed unsafe class Interpreter
         long retired = budget - s->Budget;
         s->Budget = 0;
         s->Retired += (ulong)retired;
+        Monitor?.Pause(cpu);
         return retired;
     }
 

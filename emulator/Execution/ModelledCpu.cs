@@ -61,6 +61,9 @@ public sealed unsafe class ModelledCpu : IDisposable
     /// <summary>Told of every execution of stale bytes.</summary>
     public Action<StaleExecution>? OnStale { get; set; }
 
+    /// <summary>Who checks cross-modifying code.</summary>
+    public XmcMonitor? Monitor { get; set; }
+
     /// <summary>Linear address of the next instruction.</summary>
     public ulong LinearRip => (_s->ModeKey & ModeKey.CodeSizeMask) == 2 ? _s->Rip : (_s->Cs.Base + _s->Rip) & uint.MaxValue;
 
@@ -179,6 +182,7 @@ public sealed unsafe class ModelledCpu : IDisposable
             Cpu.StoreBuffer.DrainAll();
             return Execute(out retired);
         }
+        Monitor?.Check(Cpu, Queue.Start, Queue.Bytes, length, Queue.PhysicalOf(Queue.Start));
         if (!Matches(length) && !Mismatch(length))
             return true;
         int shadow = s->InterruptShadow;

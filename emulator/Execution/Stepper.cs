@@ -35,6 +35,9 @@ public sealed unsafe class Stepper : IDisposable
     private readonly Entry* _entries;
     private readonly InstructionDecoder _decoder;
 
+    /// <summary>Who checks cross-modifying code as the coherent machine steps; the modelled one asks by itself.</summary>
+    internal XmcMonitor? Monitor { get; set; }
+
     public Stepper(InstructionDecoder decoder)
     {
         _decoder = decoder;
@@ -89,19 +92,28 @@ public sealed unsafe class Stepper : IDisposable
         retired = false;
         byte* bytes = stackalloc byte[16];
         int available = 0;
+        ulong physical = 0;
         while (available < InstructionDecoder.MaximumLength)
         {
             ulong linear = (s->Cs.Base + s->Rip + (ulong)available) & (s->Is64Bit ? ulong.MaxValue : uint.MaxValue);
-            byte* host = CodeFetch.Translate(cpu, linear, out _);
+            byte* host = CodeFetch.Translate(cpu, linear, out ulong at);
             // A fault on later bytes counts only if the instruction needs them.
             if (host == null)
                 return false;
+            physical = available == 0 ? at : physical;
             int n = Math.Min(InstructionDecoder.MaximumLength - available, Page.Size - (int)(linear & Page.OffsetMask));
             Buffer.MemoryCopy(host, bytes + available, 16 - available, n);
             available += n;
             Entry* decoded = Decode(s, bytes, available);
             if (decoded == null)
                 continue;
+            if (Monitor is { } monitor)
+            {
+                monitor.Cover(physical, Math.Min(decoded->Length, Page.Size - (int)(physical & Page.OffsetMask)));
+                if (available > n)
+                    monitor.Cover(at, n);
+                monitor.Check(cpu, (s->Cs.Base + s->Rip) & (s->Is64Bit ? ulong.MaxValue : uint.MaxValue), bytes, decoded->Length, physical);
+            }
             retired = Execute(s, decoded);
             return true;
         }

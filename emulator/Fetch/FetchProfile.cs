@@ -66,6 +66,9 @@ public sealed record FetchProfile
 
     /// <summary>A first byte <c>cc</c>, in the fetched or in the present bytes, makes a mismatch harmless.</summary>
     public required bool Int3Exempt { get; init; }
+
+    /// <summary>One store within an aligned <see cref="AtomicUnit"/> needs no serialisation: the whole old instruction, or the whole new one, may retire.</summary>
+    public bool AtomicExempt { get; init; }
     public required bool MfenceSerialises { get; init; }
 
     /// <summary>Delivery of #BP serialises.</summary>

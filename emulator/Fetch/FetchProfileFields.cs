@@ -65,6 +65,8 @@ public static class FetchProfileFields
         Word("on-mismatch", "what becomes of bytes that memory no longer holds: executed, fetched again, or #GP (the erratum)",
             Rules, p => p.OnMismatch, (p, v) => p with { OnMismatch = v }),
         YesNo("int3-exempt", "a first byte cc, before or after, makes a mismatch harmless", p => p.Int3Exempt, (p, v) => p with { Int3Exempt = v }),
+        YesNo("atomic-exempt", "one store within an aligned atomic unit is harmless: the whole old or the whole new instruction retires",
+            p => p.AtomicExempt, (p, v) => p with { AtomicExempt = v }),
         YesNo("mfence-serialises", "MFENCE serialises", p => p.MfenceSerialises, (p, v) => p with { MfenceSerialises = v }),
         YesNo("breakpoint-serialises", "delivery of #BP serialises", p => p.BreakpointSerialises, (p, v) => p with { BreakpointSerialises = v }),
         YesNo("interrupt-serialises", "delivery of an interrupt serialises", p => p.InterruptSerialises, (p, v) => p with { InterruptSerialises = v }),

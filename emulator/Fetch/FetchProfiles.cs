@@ -100,6 +100,7 @@ public static class FetchProfiles
         Retention = Retention.Queue,
         OnMismatch = MismatchRule.Stale,
         Int3Exempt = true,
+        AtomicExempt = true,
         MfenceSerialises = true,
         BreakpointSerialises = false,
         InterruptSerialises = false,

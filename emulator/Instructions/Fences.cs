@@ -33,9 +33,10 @@ public static unsafe class Fences
 
     private static Op* DrainStores(CpuState* s, Op* op)
     {
+        SystemOperation.Begin(s, op);
         Cpu cpu = Cpu.Of(s);
         if (cpu.Profile.MfenceSerialises)
-            cpu.Serialise();
+            cpu.Serialise(SerialisingEvent.Mfence);
         else
             cpu.StoreBuffer.DrainAll();
         return Full.Next(s, op);
@@ -43,7 +44,8 @@ public static unsafe class Fences
 
     private static Op* SerialiseAll(CpuState* s, Op* op)
     {
-        Cpu.Of(s).Serialise();
+        SystemOperation.Begin(s, op);
+        Cpu.Of(s).Serialise(SerialisingEvent.Serialize);
         return Full.Next(s, op);
     }
 
@@ -55,7 +57,7 @@ public static unsafe class Fences
         SystemOperation.Begin(s, op);
         if (!Privilege.CheckCpl0(s))
             return Chain.Fault(s, op);
-        Cpu.Of(s).Serialise();
+        Cpu.Of(s).Serialise(SerialisingEvent.CacheInvalidation);
         return Full.Next(s, op);
     }
 }

@@ -79,6 +79,8 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
             _agents[i] = new ModelledCpu(cpu, _stepper, _cache, _history) { OnStale = NoteStale };
         }
         _cache.Attach(_cpus);
+        if (options.Check is { } rule)
+            Monitor = AttachMonitor(rule, decoder);
         _devices.Add(Fabric);
         BuildPlatform();
         // INIT and SIPI take effect when they are delivered; other messages may be held back by a random schedule.
@@ -93,6 +95,9 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
 
     /// <summary>The CPUs as agents, for schedules that order each event.</summary>
     public IReadOnlyList<ModelledCpu> Agents => _agents;
+
+    /// <summary>The checker of cross-modifying code, where <see cref="MachineOptions.Check"/> asks for one.</summary>
+    public XmcMonitor? Monitor { get; }
 
     /// <summary>Instructions retired by all CPUs.</summary>
     public ulong Instructions { get; private set; }
@@ -255,6 +260,20 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
             RequestStop(new RunResult(StopReason.Unsupported, 0, cpu.StopMessage ?? "unsupported"));
         else if (cpu.State->Activity == Activity.Shutdown)
             RequestStop(new RunResult(StopReason.TripleFault, 0, $"CPU {cpu.Index} shut down by a triple fault at RIP 0x{cpu.State->Rip:x}; {Describe()}"));
+    }
+
+    private XmcMonitor AttachMonitor(FetchProfile rule, InstructionDecoder decoder)
+    {
+        bool coherent = Options.Profile.IsCoherent;
+        if (!coherent && rule != Options.Profile)
+            throw new ArgumentException($"the machine fetches by profile {Options.Profile.Name}, so that no other's rule can be checked in it; {rule.Name} was asked for", nameof(rule));
+        var monitor = new XmcMonitor(rule, coherent, Memory, _cache, decoder, _cpus);
+        if (coherent)
+            _interpreter.Monitor = monitor;
+        else
+            foreach (ModelledCpu agent in _agents)
+                agent.Monitor = monitor;
+        return monitor;
     }
 
     private void NoteStale(StaleExecution stale)

@@ -30,6 +30,12 @@ public sealed record MachineOptions
     public CpuModel Model { get; init; } = CpuModels.Skylake;
     public FetchProfile Profile { get; init; } = FetchProfiles.Coherent;
 
+    /// <summary>
+    /// The profile whose rule of cross-modifying code is checked at every instruction (<see cref="Emu.Execution.XmcMonitor"/>); null checks nothing. The
+    /// coherent machine may check any, the modelled one its own.
+    /// </summary>
+    public FetchProfile? Check { get; init; }
+
     /// <summary>Where all randomness comes from.</summary>
     public ulong Seed { get; init; } = 1;
     public ScheduleKind Schedule { get; init; } = ScheduleKind.RoundRobin;

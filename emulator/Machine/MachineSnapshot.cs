@@ -16,6 +16,7 @@ public sealed class MachineSnapshot
         CpuPart[] Cpus,
         byte[] Devices,
         object History,
+        object? Monitor,
         ulong[] Eagerness,
         (ulong Now, ulong Instructions, ulong Random, int Turn, int ListPosition, ulong Hash, (int, ulong, ulong) Held) Clock,
         RunResult? Stop);
@@ -43,6 +44,7 @@ public sealed unsafe partial class Machine
             [.. _agents.Select(SaveCpu)],
             stream.ToArray(),
             _history.Save(),
+            Monitor?.Save(),
             [.. _eagerness],
             (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash, _held),
             _stop));
@@ -56,6 +58,8 @@ public sealed unsafe partial class Machine
             throw new ArgumentException("the snapshot is of a machine with other CPUs or other memory", nameof(snapshot));
         _ram.Restore(parts.Ram);
         _history.Restore(parts.History);
+        if (parts.Monitor != null)
+            Monitor!.Restore(parts.Monitor);
         parts.Eagerness.CopyTo(_eagerness, 0);
         for (int i = 0; i < _cpus.Length; i++)
             RestoreCpu(_agents[i], parts.Cpus[i]);

@@ -32,8 +32,8 @@ public interface ICodeObserver
     void AfterCodeWrite(ulong address, int length);
 }
 
-/// <summary>Who stores: the CPU, and the linear address that its program used.</summary>
-public readonly record struct Writer(int Cpu, ulong Linear)
+/// <summary>Who stores: the CPU, the linear address that its program used, and the RIP of the store (<see cref="PendingStore.Rip"/>).</summary>
+public readonly record struct Writer(int Cpu, ulong Linear, ulong Rip = 0)
 {
     /// <summary>A device, or a host program.</summary>
     public static readonly Writer Nobody = new(-1, 0);

@@ -5,7 +5,8 @@ namespace Emu.Memory;
 /// <summary>One store that has retired and is not yet in memory.</summary>
 /// <param name="Address">Physical address.</param>
 /// <param name="Linear">The linear address that the program used.</param>
-public readonly record struct PendingStore(ulong Address, ulong Linear, ulong Value, int Size);
+/// <param name="Rip">RIP of the instruction, as far as its CPU knew it: exact where stores wait.</param>
+public readonly record struct PendingStore(ulong Address, ulong Linear, ulong Value, int Size, ulong Rip = 0);
 
 /// <summary>Decides which stores wait in a buffer, and sees those that leave it; for an explorer, to whom only bytes that others look at are worth a choice.</summary>
 public abstract class StorePolicy
@@ -52,16 +53,16 @@ public sealed class StoreBuffer
     public StorePolicy? Policy { get; set; }
 
     /// <summary>Puts a store in.</summary>
-    public void Add(ulong address, ulong linear, int size, ulong value)
+    public void Add(ulong address, ulong linear, int size, ulong value, ulong rip = 0)
     {
         if ((Policy != null && !Policy.Waits(address, linear, size)) || Capacity == 0)
         {
-            Commit(new PendingStore(address, linear, value, size));
+            Commit(new PendingStore(address, linear, value, size, rip));
             return;
         }
         if (Count == Capacity)
             DrainOne();
-        _ring[(_head + Count) % _ring.Length] = new PendingStore(address, linear, value, size);
+        _ring[(_head + Count) % _ring.Length] = new PendingStore(address, linear, value, size, rip);
         Count++;
     }
 
@@ -125,7 +126,7 @@ public sealed class StoreBuffer
 
     private void Commit(PendingStore store)
     {
-        _memory.Writer = new Writer(_owner.Value, store.Linear);
+        _memory.Writer = new Writer(_owner.Value, store.Linear, store.Rip);
         _memory.Write(store.Address, store.Size, store.Value);
         _memory.Writer = Writer.Nobody;
         OnDrain?.Invoke(store);

@@ -23,7 +23,7 @@ public sealed class JsonTests
         foreach (JsonElement profile in array.EnumerateArray())
         {
             AssertShape(profile, "name:String source:String fields:Object");
-            Assert.Equal(15, profile.GetProperty("fields").EnumerateObject().Count());
+            Assert.Equal(16, profile.GetProperty("fields").EnumerateObject().Count());
         }
         Assert.Equal("gp", array.EnumerateArray().First(p => p.GetProperty("name").GetString() == "p6").GetProperty("fields").GetProperty("on-mismatch").GetString());
     }
@@ -34,7 +34,7 @@ public sealed class JsonTests
         Invocation run = Invocation.Of("boot", "--json", "--cpus", "2", "--append", "rounds=4");
         JsonElement boot = Parse(run);
         AssertShape(boot, "image:String cpu:String cpus:Number memory:Number profile:String seed:Number exit:Number reason:String message:String guestValue:Number "
-            + "instructions:Number seconds:Number mips:Number runHash:String staleExecutions:Number stale:Null notes:Array serial:String");
+            + "instructions:Number seconds:Number mips:Number runHash:String staleExecutions:Number stale:Null findings:Null notes:Array serial:String");
         Assert.Equal((ExitCode.Success, 0), (run.Code, boot.GetProperty("exit").GetInt32()));
         Assert.Contains("result: PASS", boot.GetProperty("serial").GetString());
     }

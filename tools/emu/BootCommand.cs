@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Text;
 using Emu.Boot;
 using Emu.Cpus;
+using Emu.Exploration;
 using Emu.Machines;
 
 namespace Emu.Cli;
@@ -18,6 +19,7 @@ public static class BootCommand
             Description = "A multiboot 1 kernel (ELF32 or ELF64); images/emu64.elf unless given, images/emu32.elf on a CPU without long mode.",
         };
         var machine = new MachineArguments();
+        var check = new CheckArguments();
         var append = new Option<string>("--append") { HelpName = "TEXT", Description = "The kernel's command line." };
         var module = new Option<string[]>("--module") { HelpName = "FILE", Description = "A file for the kernel, \"FILE TEXT\" with a line of text; may be repeated." };
         var flat = new Option<string>("--flat")
@@ -29,11 +31,12 @@ public static class BootCommand
         var json = JsonOutput.Option();
         var command = new Command("boot", "Boots an image; ends as the guest says, see \"Exit codes\" in the README.") { image };
         machine.AddTo(command);
+        check.AddTo(command);
         foreach (Option option in (Option[])[append, module, flat, limit, json])
             command.Add(option);
         command.SetAction(parsed =>
         {
-            MachineOptions options = machine.Read(parsed);
+            MachineOptions options = check.Read(parsed, machine.Read(parsed));
             string path = parsed.GetValue(image) ?? Files.ShippedImage(options.Model.Has(CpuFeatures.LongMode) ? "emu64.elf" : "emu32.elf");
             BootImage kernel = Open(path, parsed.GetValue(flat));
             BootModule[] modules = [.. (parsed.GetValue(module) ?? []).Select(Module)];
@@ -46,6 +49,8 @@ public static class BootCommand
             ("emu boot --profile intel --append \"sync=mfence site=handler\"", "MFENCE instead of CPUID, where only a serialising instruction will do"),
             ("emu boot --cpu pentium3 --append \"sync=mfence\"", "the 32-bit kernel on a CPU that has no MFENCE"),
             ("emu boot --profile p6 --set int3-exempt=no --seed 7", "one field of a profile changed, another seed"),
+            ("emu boot --check --append protocol=int3", "reports each execution of patched code that lacks a serialising instruction, however lucky the run"),
+            ("emu boot --profile coherent --check=amd", "the same at full speed, by the rule of another profile"),
             ("emu boot kernel.elf --cpus 2 --memory 128M --module \"initrd.img ro\" --max-instructions 50M", "another kernel, with a module, for a while"));
     }
 
@@ -70,17 +75,18 @@ public static class BootCommand
     private static int Run(Terminal terminal, BootImage image, BootModule[] modules, string commandLine, MachineOptions options, ulong limit, bool json)
     {
         using var machine = new Machine(options);
+        XmcChecker? checker = options.Check == null ? null : new XmcChecker(machine);
         var serial = new StringBuilder();
         machine.SerialOutput = json ? b => serial.Append((char)b) : terminal.GuestByte;
         image.Load(machine.Memory, machine.Cpus[0], commandLine, modules);
         long start = Stopwatch.GetTimestamp();
         RunResult result = machine.Run(limit);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        var report = new BootReport(machine, image, result, seconds);
+        var report = new BootReport(machine, image, result, seconds, checker);
         if (json)
             JsonOutput.Write(terminal, report.ToJson(serial.ToString()), JsonShapes.Default.BootJson);
         else
             report.Write(terminal);
-        return ExitCode.Of(result);
+        return report.Code;
     }
 }

@@ -1,20 +1,24 @@
 using System.Globalization;
 using Emu.Boot;
 using Emu.Execution;
+using Emu.Exploration;
 using Emu.Machines;
 
 namespace Emu.Cli;
 
 /// <summary>How a boot ended, and of what: the last lines of <c>emu boot</c>.</summary>
-internal sealed class BootReport(Machine machine, BootImage image, RunResult result, double seconds)
+internal sealed class BootReport(Machine machine, BootImage image, RunResult result, double seconds, XmcChecker? checker)
 {
-    private int Code => ExitCode.Of(result);
+    private IReadOnlyList<XmcFinding> Findings { get; } = checker?.Findings ?? [];
+
+    /// <summary>What the process ends with: that of a finding before that of the guest.</summary>
+    public int Code => Findings.Count != 0 ? FindingKind.UnsynchronisedExecution.ExitCode() : ExitCode.Of(result);
     private double Mips => machine.Instructions / Math.Max(seconds, 1e-9) / 1e6;
     private string Hash => string.Create(CultureInfo.InvariantCulture, $"0x{machine.RunHash:x16}");
 
     /// <summary>The stale bytes that explain a bad end: the first that were executed, or refused, rather than excused.</summary>
     private StaleExecution? Culprit =>
-        Code == ExitCode.Success ? null : machine.StaleExecutions.Find(s => s.Outcome is StaleOutcome.Retired or StaleOutcome.GeneralProtection);
+        ExitCode.Of(result) == ExitCode.Success ? null : machine.StaleExecutions.Find(s => s.Outcome is StaleOutcome.Retired or StaleOutcome.GeneralProtection);
 
     public void Write(Terminal terminal)
     {
@@ -24,6 +28,11 @@ internal sealed class BootReport(Machine machine, BootImage image, RunResult res
         if (Culprit is { } stale)
             foreach (string line in Explain(stale))
                 terminal.Out.WriteLine($"emu: {line}");
+        foreach (XmcFinding finding in Findings)
+            foreach (string line in new XmcReport(finding, image.Symbols).Lines())
+                terminal.Out.WriteLine(line);
+        if (checker != null)
+            terminal.Out.WriteLine($"emu: {Checked(checker)}");
         if (Describe() is { } why)
             terminal.Out.WriteLine($"emu: {why}");
         terminal.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
@@ -35,7 +44,14 @@ internal sealed class BootReport(Machine machine, BootImage image, RunResult res
         Code, Name(), result.Message, result.Reason == StopReason.GuestExit ? result.ExitCode : null, machine.Instructions, Math.Round(seconds, 6), Math.Round(Mips, 1), Hash,
         machine.StaleCount, Culprit is { } stale ? new StaleJson(stale.Cpu.Value, stale.Rip, image.Symbols.Describe(stale.Rip), Bytes(stale.Fetched), Bytes(stale.Memory),
             stale.Writer.Cpu, stale.Writer.Linear, Outcome(stale), string.Join(' ', Explain(stale))) : null,
-        machine.Reports, serial);
+        checker == null ? null : [.. Findings.Select(f => XmcJson.Of(f, image.Symbols))], machine.Reports, serial);
+
+    private string Checked(XmcChecker xmc)
+    {
+        string found = Findings.Count == 0 ? "no unsynchronised execution" : Findings.Count == 1 ? "1 unsynchronised execution" : $"{Findings.Count} unsynchronised executions";
+        string forgotten = xmc.Monitor.Forgotten == 0 ? "" : $"; {xmc.Monitor.Forgotten} of them were forgotten, because some CPU serialised behind none of them, and were not checked any more";
+        return $"checked by the rule of profile {xmc.Monitor.Rule.Name}: {found}; {xmc.Monitor.Stores} stores to code{forgotten}";
+    }
 
     /// <summary>Who fetched what, who changed it, what is missing, and which rule makes it fatal.</summary>
     private IEnumerable<string> Explain(StaleExecution stale)
@@ -61,7 +77,7 @@ internal sealed class BootReport(Machine machine, BootImage image, RunResult res
 
     private string Name() => result.Reason switch
     {
-        StopReason.GuestExit => Code == ExitCode.Success ? "the guest reported success" : $"the guest reported failure, value 0x{result.ExitCode:x}",
+        StopReason.GuestExit => result.ExitCode == ExitCode.GuestSuccess ? "the guest reported success" : $"the guest reported failure, value 0x{result.ExitCode:x}",
         StopReason.TripleFault => "triple fault",
         StopReason.AllHalted => "all CPUs halted for good",
         StopReason.InstructionLimit => "instruction limit",

@@ -23,11 +23,12 @@ internal sealed record FetchProfileJson(string Name, string Source, IReadOnlyDic
 
 /// <summary>The value of <c>emu boot --json</c>.</summary>
 /// <param name="GuestValue">What the guest wrote to the exit port, where it did.</param>
+/// <param name="Findings">What --check found; null without it.</param>
 /// <param name="Serial">All that the guest sent to its serial port, one character a byte.</param>
 internal sealed record BootJson(
     string Image, string Cpu, int Cpus, ulong Memory, string Profile, ulong Seed,
     int Exit, string Reason, string Message, int? GuestValue, ulong Instructions, double Seconds, double Mips, string RunHash,
-    long StaleExecutions, StaleJson? Stale, IReadOnlyList<string> Notes, string Serial);
+    long StaleExecutions, StaleJson? Stale, IReadOnlyList<XmcJson>? Findings, IReadOnlyList<string> Notes, string Serial);
 
 /// <summary>The stale bytes of which a guest died.</summary>
 /// <param name="Writer">Index of the CPU that wrote what memory holds; -1 when none did.</param>

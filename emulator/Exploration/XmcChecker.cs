@@ -1,0 +1,51 @@
+using Emu.Execution;
+using Emu.Machines;
+
+namespace Emu.Exploration;
+
+/// <summary>Unsynchronised executions at one site of what one instruction stored.</summary>
+public sealed class XmcFinding(XmcRace race)
+{
+    private readonly SortedSet<int> _cpus = [];
+
+    /// <summary>The first.</summary>
+    public XmcRace Race { get; } = race;
+
+    /// <summary>How many there were; executions of one CPU between which nothing changed count once.</summary>
+    public long Count { get; private set; }
+
+    /// <summary>The CPUs that executed.</summary>
+    public IReadOnlyCollection<int> Cpus => _cpus;
+
+    internal void Add(XmcRace race)
+    {
+        Count++;
+        _cpus.Add(race.Cpu.Value);
+    }
+}
+
+/// <summary>Collects what the machine's <see cref="XmcMonitor"/> reports, once for each pair of executed and storing instruction.</summary>
+public sealed class XmcChecker
+{
+    private readonly Dictionary<(ulong Site, ulong Writer), XmcFinding> _findings = [];
+
+    /// <param name="machine">A machine with <see cref="MachineOptions.Check"/>.</param>
+    public XmcChecker(Machine machine)
+    {
+        Monitor = machine.Monitor ?? throw new ArgumentException("the machine was built without MachineOptions.Check", nameof(machine));
+        Monitor.OnRace += Note;
+    }
+
+    public XmcMonitor Monitor { get; }
+
+    /// <summary>In the order in which they were first seen.</summary>
+    public IReadOnlyList<XmcFinding> Findings => [.. _findings.Values];
+
+    private void Note(XmcRace race)
+    {
+        (ulong, ulong) key = (race.Rip, race.Culprit.Writer.Rip);
+        if (!_findings.TryGetValue(key, out XmcFinding? finding))
+            _findings[key] = finding = new XmcFinding(race);
+        finding.Add(race);
+    }
+}
