@@ -391,7 +391,7 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
             hash = StateMixer.Mix(StateMixer.Mix(hash, store.Address ^ (ulong)store.Size << 56), store.Value);
         }
         hash = StateMixer.Mix(hash, (ulong)Cpu.Mailbox ^ (ulong)_interrupts << 8 ^ (Fetch.Flushed ? 1UL << 16 : 0));
-        return StateMixer.Mix(hash, Fetch.Hash(_machine.Shared.Units));
+        return StateMixer.Mix(hash, Fetch.Hash(_machine.Shared.Units, _machine.Run.Checks));
     }
 
     public void Dispose()

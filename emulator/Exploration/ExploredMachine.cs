@@ -231,8 +231,15 @@ internal sealed unsafe class ExploredMachine : IDisposable
         return Problem != null;
     }
 
-    /// <summary>An instruction that touches patched code is about to execute.</summary>
-    public void Executing(ExploredCpu cpu, ulong linear, ulong physical, ReadOnlySpan<byte> bytes) => _run.Executing(cpu, linear, physical, bytes);
+    /// <summary>An instruction that touches patched code is about to execute: the rule of cross-modifying code is asked.</summary>
+    public void Executing(ExploredCpu cpu, ulong linear, ulong physical, ReadOnlySpan<byte> bytes)
+    {
+        if (!_run.Checks || cpu.Fetch.Since(linear, physical, bytes.Length) is not { } versions)
+            return;
+        XmcVerdict verdict = XmcRule.JudgeFetched(cpu.Cpu.Profile, linear, versions, bytes);
+        if (!verdict.Excused)
+            _run.Unsynchronised(cpu, linear, verdict);
+    }
 
     /// <summary>What it was fetched as is not what memory holds.</summary>
     public void Stale(ExploredCpu cpu, ulong linear, ulong physical, ReadOnlySpan<byte> fetched, ReadOnlySpan<byte> memory, StaleOutcome outcome)

@@ -48,6 +48,9 @@ public sealed class GuestSubject : Subject
     public override string Name => $"{Image.Name} {CommandLine}";
     public override FetchProfile Profile { get; }
 
+    /// <summary>Also find executions that the profile's rule of cross-modifying code forbids, whatever comes of them.</summary>
+    public bool Check { get; init; }
+
     /// <summary>What the guest printed while it booted.</summary>
     public string Console { get; private set; } = "";
 
@@ -92,6 +95,7 @@ public sealed class GuestSubject : Subject
     private sealed class Run(GuestSubject subject, Machine machine) : SubjectRun(machine)
     {
         private bool _torn;
+        private string? _unsynchronised;
 
         public override ulong Happened
         {
@@ -101,8 +105,18 @@ public sealed class GuestSubject : Subject
 
         public override void Stale(ExploredCpu cpu, StaleOutcome outcome, bool torn) => _torn |= torn && outcome is StaleOutcome.Retired or StaleOutcome.ExemptByInt3;
 
+        public override bool Checks => subject.Check;
+
+        public override void Unsynchronised(ExploredCpu cpu, ulong linear, XmcVerdict verdict) =>
+            _unsynchronised ??= $"CPU {cpu.Index} at {subject.Describe(linear)}: {verdict.Reason} ({verdict.Field}={verdict.Value}, {verdict.Source})";
+
         public override Finding? After(ExploredMachine machine, ExploredCpu cpu)
         {
+            if (_unsynchronised is { } text)
+            {
+                _unsynchronised = null;
+                return new Finding(FindingKind.UnsynchronisedExecution, text);
+            }
             if (DirectStart.ActivityOf(cpu.Cpu) == Activity.Shutdown)
                 return new Finding(FindingKind.UnexpectedException, $"CPU {cpu.Index} shut down by a triple fault at {subject.Describe(cpu.LinearRip)}");
             return cpu.LinearRip == subject._panic ? Panic(Reason()) : null;

@@ -268,10 +268,39 @@ internal sealed unsafe class LazyFetch
         }
     }
 
-    /// <summary>Equal where the same versions can be fetched from here on.</summary>
-    public ulong Hash(List<ulong> units)
+    /// <summary>
+    /// What these bytes have been since the CPU serialised, or since its own last store to them: the oldest first, the present last; null when nothing
+    /// changed. What the rule of cross-modifying code looks at, whatever the queue can still hold.
+    /// </summary>
+    public List<byte[]>? Since(ulong linear, ulong physical, int length)
     {
-        ulong hash = 0;
+        List<byte[]>? versions = null;
+        for (int i = _journal.PatchCount - 1; i >= SerialisedAt; i--)
+        {
+            ref readonly JournalEntry e = ref _journal.Patch(i);
+            if (e.Address >= physical + (ulong)length || physical >= e.Address + (ulong)e.Size)
+                continue;
+            if (IsOwn(e, linear, physical))
+                break;
+            versions ??= [new ReadOnlySpan<byte>(_memory.Pointer(physical), length).ToArray()];
+            byte[] older = (byte[])versions[0].Clone();
+            for (int b = 0; b < e.Size; b++)
+            {
+                ulong at = e.Address + (ulong)b - physical;
+                if (at < (ulong)length)
+                    older[at] = (byte)(e.Old >> (8 * b));
+            }
+            versions.Insert(0, older);
+        }
+        return versions;
+    }
+
+    /// <summary>Equal where the same versions can be fetched from here on.</summary>
+    /// <param name="units">All patched units.</param>
+    /// <param name="check">And where the rule of cross-modifying code says the same, which looks back to the last serialisation whatever the queue holds.</param>
+    public ulong Hash(List<ulong> units, bool check)
+    {
+        ulong hash = check && !IsWindow && _journal.PatchCount != SerialisedAt ? HashOfOrder(units) : 0;
         for (int i = 0; i < _boundCount; i++)
         {
             hash = StateMixer.Mix(hash, _bound[i] - Start);
@@ -314,6 +343,20 @@ internal sealed unsafe class LazyFetch
             Array.Copy(other._reachPhysical, _reachPhysical, _reachCount);
             Array.Copy(other._since, _since, _reachCount);
         }
+    }
+
+    /// <summary>All changes of patched code since the CPU serialised, in order.</summary>
+    private ulong HashOfOrder(List<ulong> units)
+    {
+        ulong hash = 0;
+        for (int p = _journal.PatchCount - 1; p >= SerialisedAt; p--)
+        {
+            ref readonly JournalEntry e = ref _journal.Patch(p);
+            foreach (ulong unit in units)
+                if (Overlaps(e, unit))
+                    hash = StateMixer.Mix(hash, e.Address ^ e.Old << 20 ^ (ulong)e.Size << 60 ^ (ulong)e.Writer.Cpu << 52);
+        }
+        return hash;
     }
 
     private ulong HashOfWindow(List<ulong> units)

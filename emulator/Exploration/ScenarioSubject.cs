@@ -26,6 +26,7 @@ public sealed class ScenarioSubject(Scenario scenario) : Subject
         {
             _scenario = scenario;
             _book = new OutcomeBook(scenario, Machine);
+            Checks = scenario.Events.Any(e => e.Kind == ScenarioEventKind.Unsynchronised);
         }
 
         public override ulong Happened
@@ -33,6 +34,11 @@ public sealed class ScenarioSubject(Scenario scenario) : Subject
             get => _book.State.Events.Bits;
             set => _book.State = new OutcomeState(new OutcomeEvents(value), null);
         }
+
+        /// <summary>Only a condition that asks for it makes states differ by it.</summary>
+        public override bool Checks { get; }
+
+        public override void Unsynchronised(ExploredCpu cpu, ulong linear, XmcVerdict verdict) => _book.Record(ScenarioEventKind.Unsynchronised, cpu.Index);
 
         public override void Raised(ExploredCpu cpu, Vector vector)
         {

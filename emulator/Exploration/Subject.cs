@@ -50,8 +50,11 @@ internal abstract class SubjectRun(Machine machine)
     {
     }
 
-    /// <summary>An instruction of patched code is about to be executed, as these bytes.</summary>
-    public virtual void Executing(ExploredCpu cpu, ulong linear, ulong physical, ReadOnlySpan<byte> bytes)
+    /// <summary>True when executions that the rule of cross-modifying code forbids are to be told.</summary>
+    public virtual bool Checks => false;
+
+    /// <summary>An instruction is about to be executed whose bytes another CPU changed since this one serialised, and the profile does not excuse it.</summary>
+    public virtual void Unsynchronised(ExploredCpu cpu, ulong linear, XmcVerdict verdict)
     {
     }
 
