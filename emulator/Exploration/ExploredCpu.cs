@@ -157,7 +157,10 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
     /// <summary>Runs until something that concerns others comes next.</summary>
     public void RunStraight()
     {
-        int left = ExploredMachine.LongestPrivateRun;
+        int ran = 0;
+        int nextMark = FirstMark;
+        ulong markRip = 0;
+        ulong markHash = 0;
         while (true)
         {
             if (_s->Activity != Activity.Active)
@@ -178,11 +181,20 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
                 Pause = Pause.Rest;
                 break;
             }
-            if (left-- == 0)
+            // Back where it was, with nothing changed (Brent's way to find a cycle): it would go round for ever.
+            bool goesRound = ran > FirstMark && LinearRip == markRip && PrivateHash() == markHash;
+            if (goesRound || ran == ExploredMachine.LongestPrivateRun)
             {
                 Pause = Pause.Private;
                 break;
             }
+            if (ran == nextMark)
+            {
+                markRip = LinearRip;
+                markHash = PrivateHash();
+                nextMark *= 2;
+            }
+            ran++;
             if (!TryOne())
             {
                 Pause = _conflictKind;
@@ -192,6 +204,11 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         }
         ClearDeadStack();
     }
+
+    /// <summary>After so many instructions on its own it is worth looking whether a CPU goes round.</summary>
+    private const int FirstMark = 64;
+
+    private ulong PrivateHash() => StateMixer.Mix(StateMixer.OfCpu(_s), _machine.Journal.Hash);
 
     /// <summary>One instruction, unless it concerns others: then nothing happened, and the answer is false.</summary>
     private bool TryOne()

@@ -1,0 +1,122 @@
+using System.Globalization;
+using Emu.Boot;
+using Emu.Exploration;
+using Emu.Machines;
+using Spectre.Console;
+
+namespace Emu.Cli.Matrix;
+
+/// <summary>The verdict on a cell, by exploration.</summary>
+/// <param name="Result">Null when the guest refused the combination.</param>
+/// <param name="Refusal">In its words.</param>
+/// <param name="Subject">What was explored; null when it was refused.</param>
+public sealed record ExploredCell(MatrixCell Cell, ExplorationResult? Result, string? Refusal, GuestSubject? Subject)
+{
+    /// <summary>The finding that counts: of several, the first of the list of kinds that is not a mere consequence.</summary>
+    public ExploredFinding? Finding => Result?.Findings.OrderBy(f => f.Finding.Kind).FirstOrDefault();
+
+    /// <summary>"safe", "unsafe", "bound reached", "refused" or "failed".</summary>
+    public string Verdict => Result?.Verdict switch
+    {
+        null => "refused",
+        Exploration.Verdict.Safe => "safe",
+        Exploration.Verdict.Unsafe => "unsafe",
+        Exploration.Verdict.Failed => "failed",
+        _ => "bound reached",
+    };
+}
+
+/// <summary>Explores every cell of a matrix: each a proof within its bound, or a witness.</summary>
+public sealed class ExploredMatrix(BootImage image, MachineOptions options, ExplorationOptions bounds, int executions, string append, int jobs)
+{
+    public int CpuCount => options.CpuCount;
+    public int Executions => executions;
+
+    /// <summary>
+    /// What is asked unless a choice is given: every protocol at the mail's site, and of those that the mail and Linux use the sites, instructions, fences and
+    /// orders on which their verdict depends.
+    /// </summary>
+    public static IEnumerable<string> Rows(IEnumerable<string> protocols)
+    {
+        foreach (string protocol in protocols)
+            yield return $"protocol={protocol}";
+        foreach (string site in (string[])["jmp5", "line", "jump5", "jump5-line"])
+            foreach (string protocol in (string[])["int3-ipi", "int3-ipi-final", "text-poke-bp", "merged"])
+                yield return $"protocol={protocol} site={site}";
+        foreach (string site in (string[])["jmp5", "quad"])
+            foreach (string protocol in (string[])["direct", "direct-sync", "bytewise", "quadword"])
+                yield return $"protocol={protocol} site={site}";
+        foreach (string sync in (string[])["cpuid", "none", "mfence", "serialize", "iret", "mov-cr2"])
+            foreach (string protocol in (string[])["int3-ipi", "text-poke-bp"])
+            {
+                if (sync != "cpuid")
+                    yield return $"protocol={protocol} sync={sync}";
+                yield return $"protocol={protocol} sync={sync} site=handler";
+            }
+        foreach (string protocol in (string[])["int3-ipi", "text-poke-bp"])
+        {
+            yield return $"protocol={protocol} ack=before-sync";
+            yield return $"protocol={protocol} ack=before-sync site=handler";
+        }
+        foreach (string poke in (string[])["alias", "alias-mm"])
+            foreach (string fence in (string[])["none", "mfence-lfence"])
+                yield return $"protocol=int3-ipi ipi=x2apic poke={poke} fence={fence}";
+        yield return "protocol=int3-ipi int3=die";
+        yield return "protocol=text-poke-bp int3=die";
+        yield return "protocol=stop-machine site=nmi";
+        yield return "protocol=stop-machine-nmi site=nmi";
+    }
+
+    /// <summary>A cell of words as on the guest's command line.</summary>
+    public static IReadOnlyList<string> Words(string row)
+    {
+        var given = row.Split(' ').Select(w => w.Split('=')).ToDictionary(w => w[0], w => w[1]);
+        return [.. MatrixAxis.All.Select(a => given.GetValueOrDefault(a.Name, a.Default))];
+    }
+
+    /// <summary>The guest's command line for a cell.</summary>
+    public string CommandLine(MatrixCell cell) =>
+        string.Create(CultureInfo.InvariantCulture, $"{cell.Choices} explore={executions} {append}").Trim();
+
+    /// <summary>Verdicts in the order of the cells.</summary>
+    public IReadOnlyList<ExploredCell> Run(IReadOnlyList<MatrixCell> cells, Terminal terminal)
+    {
+        if (!terminal.IsInteractive)
+            return Run(cells, () => { });
+        IReadOnlyList<ExploredCell> results = [];
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(terminal.Error) });
+        console.Progress().AutoClear(true).HideCompleted(true).Start(progress =>
+        {
+            ProgressTask task = progress.AddTask($"{cells.Count} cells", maxValue: cells.Count);
+            results = Run(cells, () => task.Increment(1));
+        });
+        return results;
+    }
+
+    private ExploredCell[] Run(IReadOnlyList<MatrixCell> cells, Action judged)
+    {
+        var results = new ExploredCell[cells.Count];
+        Parallel.For(0, cells.Count, new ParallelOptions { MaxDegreeOfParallelism = jobs }, i =>
+        {
+            results[i] = Judge(cells[i]);
+            judged();
+        });
+        return results;
+    }
+
+    private ExploredCell Judge(MatrixCell cell)
+    {
+        var subject = new GuestSubject(image, CommandLine(cell), options with { Profile = cell.Profile });
+        try
+        {
+            return new ExploredCell(cell, Explorer.Run(subject, bounds with { Threads = 1 }), null, subject);
+        }
+        catch (BootException) when (Refusal(subject.Console) is { } refusal)
+        {
+            return new ExploredCell(cell, null, refusal, null);
+        }
+    }
+
+    private static string? Refusal(string console) =>
+        console.Split('\n').Select(l => l.Trim()).FirstOrDefault(l => l.StartsWith("result: REFUSED", StringComparison.Ordinal));
+}
