@@ -17,6 +17,19 @@ public static class Files
         }
     }
 
+    /// <summary>Writes a text file; what the host objects to becomes one line.</summary>
+    public static void WriteText(string path, string text, string where)
+    {
+        try
+        {
+            File.WriteAllText(path, text);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            throw new UsageException($"{path} cannot be written: {e.Message.ReplaceLineEndings(" ").TrimEnd('.')}", where, "name a file in a folder that exists and may be written to");
+        }
+    }
+
     /// <summary>Path of a shipped image: below the current directory or one above it, or beside the program or above it.</summary>
     public static string ShippedImage(string name)
     {

@@ -55,12 +55,21 @@ internal sealed record ProveJson(
 /// <summary>A finding: its kind in one word, and the exit code of that kind.</summary>
 internal sealed record FindingJson(string Kind, string Text, int Exit);
 
+/// <summary>An element of <c>emu matrix --explore --json</c>.</summary>
+/// <param name="Verdict">"safe" within the bound, "unsafe", "bound reached", "refused" by the guest, or "failed" for want of something in the machine.</param>
+/// <param name="Finding">What is wrong, in one word; null unless unsafe.</param>
+/// <param name="Reason">The finding in words, the bound, or the guest's refusal; null when safe.</param>
+internal sealed record ExploredJson(
+    string Protocol, string Sync, string Fence, string Ipi, string Ack, string Poke, string Int3, string Site, string Profile, string Verdict,
+    string? Finding, string? Reason, long States, long Events);
+
 /// <summary>The shapes of all our JSON, written by the compiler: reflection would cost start-up time.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, NewLine = "\n", UseStringEnumConverter = true)]
 [JsonSerializable(typeof(BootJson))]
 [JsonSerializable(typeof(CpuModelJson[]))]
 [JsonSerializable(typeof(MatrixJson[]))]
 [JsonSerializable(typeof(ProveJson))]
+[JsonSerializable(typeof(ExploredJson[]))]
 [JsonSerializable(typeof(ScenarioResult[]))]
 [JsonSerializable(typeof(FetchProfileJson[]))]
 internal sealed partial class JsonShapes : JsonSerializerContext

@@ -78,6 +78,14 @@ public sealed class ExploredMatrix(BootImage image, MachineOptions options, Expl
     public string CommandLine(MatrixCell cell) =>
         string.Create(CultureInfo.InvariantCulture, $"{cell.Choices} explore={executions} {append}").Trim();
 
+    /// <summary>The command that shows the witness of a cell.</summary>
+    public string Replay(ExploredCell cell)
+    {
+        string rest = string.Join(' ', cell.Cell.Choices.Split(' ').Where(w => !w.StartsWith("protocol=", StringComparison.Ordinal)).Concat(append.Split(' ')).Where(w => w.Length != 0));
+        return string.Create(CultureInfo.InvariantCulture,
+            $"emu prove {cell.Cell[MatrixAxis.Protocol]} --profile {cell.Cell.Profile.Name} --cpus {options.CpuCount} --executions {executions}{(rest.Length == 0 ? "" : $" --append \"{rest}\"")}");
+    }
+
     /// <summary>Verdicts in the order of the cells.</summary>
     public IReadOnlyList<ExploredCell> Run(IReadOnlyList<MatrixCell> cells, Terminal terminal)
     {
