@@ -9,8 +9,8 @@ namespace Emu.Cli.Matrix;
 /// <summary>The verdict on a cell, by exploration.</summary>
 /// <param name="Result">Null when the guest refused the combination.</param>
 /// <param name="Refusal">In its words.</param>
-/// <param name="Subject">What was explored; null when it was refused.</param>
-public sealed record ExploredCell(MatrixCell Cell, ExplorationResult? Result, string? Refusal, GuestSubject? Subject)
+/// <param name="Witness">The table of the finding that counts; null when there is none, or nobody asked.</param>
+public sealed record ExploredCell(MatrixCell Cell, ExplorationResult? Result, string? Refusal, string? Witness)
 {
     /// <summary>The finding that counts: of several, the first of the list of kinds that is not a mere consequence.</summary>
     public ExploredFinding? Finding => Result?.Findings.OrderBy(f => f.Finding.Kind).FirstOrDefault();
@@ -27,7 +27,7 @@ public sealed record ExploredCell(MatrixCell Cell, ExplorationResult? Result, st
 }
 
 /// <summary>Explores every cell of a matrix: each a proof within its bound, or a witness.</summary>
-public sealed class ExploredMatrix(BootImage image, MachineOptions options, ExplorationOptions bounds, int executions, string append, int jobs)
+public sealed class ExploredMatrix(BootImage image, MachineOptions options, ExplorationOptions bounds, int executions, string append, int jobs, bool witnesses)
 {
     public int CpuCount => options.CpuCount;
     public int Executions => executions;
@@ -117,12 +117,20 @@ public sealed class ExploredMatrix(BootImage image, MachineOptions options, Expl
         var subject = new GuestSubject(image, CommandLine(cell), options with { Profile = cell.Profile });
         try
         {
-            return new ExploredCell(cell, Explorer.Run(subject, bounds with { Threads = 1 }), null, subject);
+            var judged = new ExploredCell(cell, Explorer.Run(subject, bounds with { Threads = 1 }), null, null);
+            return witnesses && judged.Finding is { } finding ? judged with { Witness = Table(subject, judged.Result!, finding) } : judged;
         }
         catch (BootException) when (Refusal(subject.Console) is { } refusal)
         {
             return new ExploredCell(cell, null, refusal, null);
         }
+    }
+
+    private static string Table(GuestSubject subject, ExplorationResult result, ExploredFinding finding)
+    {
+        using var text = new StringWriter();
+        WitnessTable.Play(subject, result, finding.Steps).Write(text);
+        return text.ToString();
     }
 
     private static string? Refusal(string console) =>

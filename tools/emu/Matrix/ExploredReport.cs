@@ -39,7 +39,7 @@ internal static class ExploredReport
     }
 
     /// <summary>The page: one file, without scripts.</summary>
-    public static string Page(ExploredMatrix matrix, IReadOnlyList<ExploredCell> cells, Func<ExploredCell, string> witness)
+    public static string Page(ExploredMatrix matrix, IReadOnlyList<ExploredCell> cells)
     {
         (IReadOnlyList<FetchProfile> profiles, MatrixAxis[] varying, string common) = Layout(cells);
         var page = new StringBuilder();
@@ -57,13 +57,13 @@ internal static class ExploredReport
             foreach (MatrixAxis axis in varying)
                 page.Append("<td>").Append(Text(Word(cells[row].Cell, axis))).Append("</td>");
             for (int i = row; i < row + profiles.Count; i++)
-                AppendCell(page, matrix, cells[i], witness);
+                AppendCell(page, matrix, cells[i]);
             page.Append("</tr>\n");
         }
         return page.Append("</table>\n</body></html>\n").ToString();
     }
 
-    private static void AppendCell(StringBuilder page, ExploredMatrix matrix, ExploredCell cell, Func<ExploredCell, string> witness)
+    private static void AppendCell(StringBuilder page, ExploredMatrix matrix, ExploredCell cell)
     {
         page.Append("<td class=\"").Append(cell.Verdict.Split(' ')[0]).Append("\"><details><summary>").Append(Text(cell.Verdict));
         if (cell.Finding != null)
@@ -71,7 +71,7 @@ internal static class ExploredReport
         page.Append("</summary><pre>").Append(Text(cell.Cell.Profile.Name)).Append(", ").Append(Text(matrix.CommandLine(cell.Cell))).Append('\n');
         if (cell.Result is { } result)
             page.Append(Text(string.Create(CultureInfo.InvariantCulture, $"{result.States} states, {result.Transitions} choices, {result.Events} events\n")));
-        page.Append(Text(cell.Finding != null ? $"{cell.Finding.Finding.Text}\n\n{witness(cell)}" : cell.Refusal ?? cell.Result?.Bound ?? cell.Result?.Problem ?? ""));
+        page.Append(Text(cell.Finding != null ? $"{cell.Finding.Finding.Text}\n{matrix.Replay(cell)}\n\n{cell.Witness}" : cell.Refusal ?? cell.Result?.Bound ?? cell.Result?.Problem ?? ""));
         page.Append("</pre></details></td>");
     }
 

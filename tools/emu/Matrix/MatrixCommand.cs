@@ -72,7 +72,8 @@ public static class MatrixCommand
                     new ExplorationOptions { States = (long)Number(parsed.GetValue(maxStates), "--max-states", DefaultStates, long.MaxValue) },
                     (int)Number(parsed.GetValue(executions), "--executions", 1, 100),
                     parsed.GetValue(append) ?? "",
-                    atATime);
+                    atATime,
+                    witnesses: parsed.GetValue(html) != null);
                 return Explore(terminal, matrix, cells, parsed.GetValue(html), parsed.GetValue(json));
             }
             string patches = parsed.GetValue(rounds) is { } n ? $"rounds={Number(n, "--rounds", 0, 1_000_000)} " : "";
@@ -110,7 +111,7 @@ public static class MatrixCommand
             Files.WriteText(html, "", "--html");
         IReadOnlyList<ExploredCell> verdicts = matrix.Run(cells, terminal);
         if (html != null)
-            Files.WriteText(html, ExploredReport.Page(matrix, verdicts, matrix.Replay), "--html");
+            Files.WriteText(html, ExploredReport.Page(matrix, verdicts), "--html");
         if (json)
             JsonOutput.Write(terminal, [.. verdicts.Select(ExploredReport.ToJson)], JsonShapes.Default.ExploredJsonArray);
         else
