@@ -14,7 +14,7 @@ public sealed partial class ShippedScenarioTests
     /// <summary>Files whose protocol is correct, under any order of events.</summary>
     private static readonly string[] Correct =
     [
-        "guest-site-int3-ipi", "handler-tail-cpuid", "init-text-checked", "ipi-return-iret", "mail-breakpoint-hit", "mail-breakpoint-ipi", "nop5-line",
+        "guest-site-int3-ipi", "handler-tail-cpuid", "handler-tail-late-ack", "init-text-checked", "ipi-return-iret", "mail-breakpoint-hit", "mail-breakpoint-ipi", "nop5-line",
         "stop-machine", "stop-machine-thread-sync", "up", "x2apic-fence", "xapic-no-fence",
     ];
 
