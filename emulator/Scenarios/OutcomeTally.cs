@@ -9,6 +9,9 @@ internal sealed record TallyContext
     /// <summary>What was explored; null when runs were pinned or sampled.</summary>
     public ScenarioExploration? Exploration { get; init; }
 
+    /// <summary>What PCT promises; null when it was not asked for.</summary>
+    public PctBound? Pct { get; init; }
+
     /// <summary>Why the scenario could not be played to its end.</summary>
     public string? Problem { get; init; }
 
@@ -84,6 +87,7 @@ internal sealed class OutcomeTally(Scenario scenario)
             CpuCount = scenario.CpuCount,
             Pinned = context.Pinned,
             Exploration = context.Exploration,
+            Pct = context.Pct,
             Runs = _counted + _filtered,
             Seed = scenario.Seed,
             Condition = scenario.ConditionText,

@@ -81,7 +81,8 @@ internal static class RandomSchedule
         return true;
     }
 
-    private static void Fetch(ScenarioRun run, int cpu, DeterministicRandom random, Span<ulong> units)
+    /// <summary>A fetch event of a random unit and version among those that are possible.</summary>
+    public static void Fetch(ScenarioRun run, int cpu, DeterministicRandom random, Span<ulong> units)
     {
         ModelledCpu agent = run.Machine.Agents[cpu];
         int n = agent.FetchCandidates(units);

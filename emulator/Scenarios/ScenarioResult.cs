@@ -33,7 +33,8 @@ public sealed record ScenarioOutcome(int Count, string Text, bool Satisfies);
 /// <param name="Complete">Every order of events that the mode asks for was gone through; no bound was reached.</param>
 /// <param name="States">States of the machine that were visited.</param>
 /// <param name="Events">Events that were executed on the way.</param>
-public sealed record ScenarioExploration(string Mode, bool Complete, long States, long Events);
+/// <param name="Bound">Why it is not complete; null when it is.</param>
+public sealed record ScenarioExploration(string Mode, bool Complete, long States, long Events, string? Bound);
 
 /// <summary>What came of a scenario. Serialises to JSON as it is.</summary>
 public sealed record ScenarioResult
@@ -49,6 +50,9 @@ public sealed record ScenarioResult
 
     /// <summary>What was explored; null when runs were pinned or sampled. The counts of states are then those of final states.</summary>
     public required ScenarioExploration? Exploration { get; init; }
+
+    /// <summary>What the sampled runs promise, where the file asks for PCT; else null.</summary>
+    public required PctBound? Pct { get; init; }
 
     /// <summary>Runs, or final states of an exploration.</summary>
     public required int Runs { get; init; }

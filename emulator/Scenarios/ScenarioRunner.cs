@@ -5,6 +5,8 @@ namespace Emu.Scenarios;
 /// <summary>Plays a scenario and judges it.</summary>
 public static class ScenarioRunner
 {
+    private const int MeasuredRuns = 20;
+
     /// <summary>Plays the pinned schedule, or the number of random ones that the file asks for.</summary>
     public static ScenarioResult Run(Scenario scenario)
     {
@@ -24,8 +26,30 @@ public static class ScenarioRunner
         return tally.Judge(new TallyContext { Pinned = true, Problem = run.Problem ?? problem, Steps = recorder.Steps });
     }
 
+    /// <summary>
+    /// How long a run is: of the points at which PCT changes priorities, which are drawn from as many events, each comes to lie within most runs, and none
+    /// beyond the longest of a few.
+    /// </summary>
+    private static PctBound? Measure(Scenario scenario, ScenarioRun run)
+    {
+        if (scenario.Explore is not { Kind: ExploreKind.Pct } pct)
+            return null;
+        int longest = 1;
+        for (int i = 0; i < MeasuredRuns; i++)
+        {
+            run.Begin(null);
+            PctSchedule.Play(scenario, run, scenario.Seed + (ulong)i, 1, 1);
+            longest = Math.Max(longest, run.Count);
+        }
+        return new PctBound(pct.Parameter, PctSchedule.AgentsOf(scenario), longest);
+    }
+
+    private static bool PlaySampled(Scenario scenario, ScenarioRun run, PctBound? pct, ulong seed) =>
+        pct != null ? PctSchedule.Play(scenario, run, seed, pct.Depth, pct.Events) : RandomSchedule.Play(scenario, run, seed);
+
     private static ScenarioResult RunSampled(Scenario scenario, ScenarioRun run)
     {
+        PctBound? pct = Measure(scenario, run);
         var tally = new OutcomeTally(scenario);
         string? problem = null;
         // The run worth showing is the first that decides.
@@ -34,7 +58,7 @@ public static class ScenarioRunner
         {
             ulong seed = scenario.Seed + (ulong)i;
             run.Begin(null);
-            run.End(RandomSchedule.Play(scenario, run, seed));
+            run.End(PlaySampled(scenario, run, pct, seed));
             problem = run.Problem;
             if (tally.Count(run.Book) || problem != null)
                 witness ??= seed;
@@ -43,8 +67,8 @@ public static class ScenarioRunner
         if (witness is { } chosen)
         {
             run.Begin(recorder);
-            RandomSchedule.Play(scenario, run, chosen);
+            PlaySampled(scenario, run, pct, chosen);
         }
-        return tally.Judge(new TallyContext { Problem = problem, Steps = recorder.Steps, WitnessSeed = witness });
+        return tally.Judge(new TallyContext { Problem = problem, Pct = pct, Steps = recorder.Steps, WitnessSeed = witness });
     }
 }

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Emu.Scenarios;
 
 /// <summary>Writes a result as plain text: the table of the 2009 mail (a column for each CPU, memory and queues at every step), and herd's summary.</summary>
@@ -56,7 +58,9 @@ public static class ScenarioTable
         };
         output.WriteLine($"Test {result.Name} {kind}");
         if (result.Exploration is { } explored)
-            output.WriteLine($"Explored {explored.Mode}: {explored.States} states, {explored.Events} events, {(explored.Complete ? "complete" : "NOT complete: a bound was reached, so what is not listed is not disproved")}");
+            output.WriteLine($"Explored {explored.Mode}: {explored.States} states, {explored.Events} events, {(explored.Complete ? "complete" : $"NOT complete: {explored.Bound}; what is not listed is not disproved")}");
+        else if (result.Pct is { } pct)
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Sampled {result.Runs} schedules by PCT of depth {pct.Depth} from seed {result.Seed}: of {pct.Agents} agents and {pct.Events} events, a run meets a bug of this depth with probability {pct.Probability:0.0e+0} or more"));
         else if (!result.Pinned)
             output.WriteLine($"Sampled {result.Runs} random schedules from seed {result.Seed}: what is not listed was not seen, which proves nothing");
         output.WriteLine($"States {result.States.Count}");

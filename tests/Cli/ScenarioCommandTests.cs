@@ -42,6 +42,29 @@ public sealed class ScenarioCommandTests
     }
 
     [Fact]
+    public void Scenario_ExploreInTheFileOrAsked_GoesThroughEveryOrder()
+    {
+        Invocation asked = Invocation.Of("scenario", "--explore", Path.Combine(Repository.Root, "tests/litmus/SB.litmus"));
+        Assert.Contains("Explored exhaustive: ", asked.Out);
+        Assert.Contains("States 4\n", asked.Out);
+        Invocation inFile = Invocation.Of("scenario", "--json", Path.Combine(Repository.Root, "tests/litmus/x86-tso/SB+mfences.litmus"));
+        Assert.Equal(ExitCode.Success, inFile.Code);
+        JsonElement result = JsonDocument.Parse(inFile.Out).RootElement.EnumerateArray().Single();
+        Assert.True(result.GetProperty("exploration").GetProperty("complete").GetBoolean());
+        Assert.Equal("Never", result.GetProperty("observation").GetString());
+    }
+
+    [Fact]
+    public void Scenario_BoundOfTheFileReached_IsSaid()
+    {
+        string text = File.ReadAllText(Path.Combine(Repository.Root, "tests/litmus/x86-tso/IRIW.litmus")).Replace("exhaustive", "exhaustive, events<=3", StringComparison.Ordinal);
+        using var file = new TemporaryFile("bounded.litmus", Encoding.UTF8.GetBytes(text));
+        Invocation run = Invocation.Of("scenario", file.Path);
+        Assert.Contains("Explored exhaustive, events<=3: ", run.Out);
+        Assert.Contains("NOT complete: paths longer than 3 events were cut off", run.Out);
+    }
+
+    [Fact]
     public void Scenario_NoSuchFile_IsSaid()
     {
         Invocation run = Invocation.Of("scenario", "no-such-file");
@@ -55,7 +78,7 @@ public sealed class ScenarioCommandTests
         Invocation run = Invocation.Of("scenario", "--json", Buggy);
         JsonElement result = JsonDocument.Parse(run.Out).RootElement.EnumerateArray().Single();
         Assert.Equal(
-            "file name description profile cpuCount pinned exploration runs seed condition quantifier states positive negative observation ok expected asExpected problem filtered unfinished deadlocks livelocks watches steps witnessSeed hash",
+            "file name description profile cpuCount pinned exploration pct runs seed condition quantifier states positive negative observation ok expected asExpected problem filtered unfinished deadlocks livelocks watches steps witnessSeed hash",
             string.Join(' ', result.EnumerateObject().Select(p => p.Name)));
         Assert.True(result.GetProperty("asExpected").GetBoolean());
         JsonElement step = result.GetProperty("steps").EnumerateArray().Last();

@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Emu.Cpus;
+using Emu.Exploration;
 using Emu.Fetch;
 using Emu.Scenarios;
 using Emu.Tests.House;
@@ -18,13 +19,30 @@ public sealed partial class ScenarioReferenceTests
     [MemberData(nameof(Examples))]
     public void Example_Played_GoesAsItExpects(string text)
     {
-        ScenarioResult result = Litmus.Run(text);
+        Scenario scenario = Litmus.Parse(text, Path.Combine(Repository.Root, Page));
+        ScenarioResult result = ScenarioExplorer.IsAskedFor(scenario)
+            ? ScenarioExplorer.Run(scenario, scenario.Explore!, new ExplorationOptions { Threads = 1 })
+            : ScenarioRunner.Run(scenario);
         Assert.Null(result.Problem);
         Assert.True(result.AsExpected, $"{result.Name}: {string.Join(" ", result.States.Select(s => s.Text))}");
     }
 
+    /// <summary>Each construct that the code knows by name stands in an example.</summary>
     [Fact]
-    public void Examples_OnePerSection_AreThere() => Assert.Equal(6, Examples.Count);
+    public void Examples_EachConstruct_IsInOne()
+    {
+        string[] header = ["profile: ", "set: ", "model: ", "apic: ", "cpus: ", "image: ", "runs: ", "seed: ", "limit: ", "explore: ", "watch: ", "expect: "];
+        string[] init = ["alias ", "idt[#", "idt[0x", "1:idt[", ":if = 0", ":rip = ", "uint8_t t[", "int* ", "PTE("];
+        string[] directives = [".byte ", ".word ", ".long ", ".quad ", ".align ", ".org ", ".skip ", ".straddle "];
+        string[] instructions = ["int3", "iretq", "cpuid", "serialize", "mfence", "hlt", "(apic+0x300)", "wrmsr", "lock ", "invlpg"];
+        string[] events = [.. Enum.GetNames<ScenarioEventKind>().Select(n => n.ToLowerInvariant())];
+        string[] schedule = ["schedule:", ": fetch 2", " version 1", ": execute", " until ", ": drain", ": deliver", "  run"];
+        string[] explore = ["explore: exhaustive", "explore: preempt<=", "explore: pct ", ", events<=", ", states<="];
+        string[] sections = ["locations [", "filter ", "\nexists ", "\n~exists ", "\nforall ", "=>", "\\/", "/\\", "not "];
+        string all = string.Concat(Example().Matches(Repository.Read(Page)).Select(m => m.Groups[1].Value));
+        Assert.All((string[])[.. header, .. init, .. directives, .. instructions, .. events, .. schedule, .. explore, .. sections],
+            construct => Assert.Contains(construct, all, StringComparison.Ordinal));
+    }
 
     [Fact]
     public void Page_Defaults_AreThoseOfTheCode()
