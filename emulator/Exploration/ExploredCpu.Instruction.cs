@@ -44,9 +44,10 @@ internal sealed unsafe partial class ExploredCpu
             Raise(Vector.GeneralProtection);
             return;
         }
-        _machine.Accesses.Execute(physical, Math.Min(length, inPage), _machine.Shared);
+        int agent = 2 * Index + (_interrupts == 0 ? 0 : 1);
+        _machine.Accesses.Execute(physical, Math.Min(length, inPage), agent, _machine.Shared);
         if (length > inPage && Physical(linear + (ulong)inPage) is { } next)
-            _machine.Accesses.Execute(next, length - inPage, _machine.Shared);
+            _machine.Accesses.Execute(next, length - inPage, agent, _machine.Shared);
         if (patched && !Validate(linear, physical, length))
             return;
         Run(decoded, linear + (ulong)length, patched ? _bytes[0] : *host);

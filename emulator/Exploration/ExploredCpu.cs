@@ -66,6 +66,9 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         };
         cpu.OnSerialise = () =>
         {
+            // A handler before it may still run what it fetched earlier.
+            if (_machine.Shared.Units.Count != 0 && IsInterruptible)
+                Conflict(Pause.Choice);
             if (!_conflict)
             {
                 Fetch.Serialise();
@@ -276,12 +279,17 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         ulong stack = _s->Registers[4];
         ulong rip = LinearRip;
         bool nested = _interrupts < _interruptedStack.Length;
+        int blocked = _s->NmiBlocked;
         Events.Service(Cpu);
+        if (_machine.Shared.NoteInterrupt(Index, _s->NmiBlocked != blocked))
+            _machine.Accesses.IsNew = true;
         if (_s->Activity == Activity.Active && nested && _s->Registers[4] != stack)
             _interruptedStack[_interrupts++] = stack;
         NoteStackSwitch(stack);
         _machine.Interrupted(this, rip);
     }
+
+    private bool IsInterruptible => _machine.Shared.IsInterruptible(Index, (_s->SystemFlags & Rflags.If) != 0);
 
     private void Conflict(Pause kind)
     {
@@ -347,12 +355,11 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
             cpu.NoteStack(linear);
             Sharing sharing = shared.Of(address, size);
             StoreBuffer buffer = cpu.Cpu.StoreBuffer;
+            // An interrupt handler comes before or after it: the handler sees that if it looks there, and others by what the handler stores.
+            if ((sharing & Sharing.Contexts) != 0 || (sharing != Sharing.None && cpu.IsInterruptible))
+                cpu.Conflict(Pause.Choice);
             if ((sharing & (Sharing.Cpus | Sharing.Code)) == 0)
-            {
-                if ((sharing & Sharing.Contexts) != 0)
-                    cpu.Conflict(Pause.Choice);
                 return buffer.Count != 0 && buffer.Overlaps(address, size, linear: false);
-            }
             if (buffer.Capacity == 0)
                 cpu.Conflict(Pause.Choice);
             return true;

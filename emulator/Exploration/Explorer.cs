@@ -12,6 +12,9 @@ public static class Explorer
     /// <summary>Random runs by which most of what is shared is found before the first search.</summary>
     private const int ScoutingRuns = 40;
     private const int ScoutingSteps = 3000;
+
+    /// <summary>A CPU that waits for what this run has not shown to be shared goes round in its loop for as long as it is let.</summary>
+    private const long ScoutingEvents = 100_000;
     private const int MaximumRounds = 200;
 
     /// <summary>Explores.</summary>
@@ -86,7 +89,8 @@ public static class Explorer
         {
             AccessMap.Classify([machine.Accesses], machine.Machine.Memory, shared);
             machine.Begin(shared);
-            for (int i = 0; i < ScoutingSteps; i++)
+            long last = machine.Events + ScoutingEvents;
+            for (int i = 0; i < ScoutingSteps && machine.Events < last; i++)
             {
                 machine.Enabled(steps);
                 if (steps.Count == 0)

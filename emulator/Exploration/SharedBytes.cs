@@ -11,7 +11,7 @@ internal enum Sharing : byte
     /// <summary>A CPU stores, another one loads or stores.</summary>
     Cpus = 1,
 
-    /// <summary>Interrupt handlers of a CPU and what they interrupt both access it, and one of them stores.</summary>
+    /// <summary>Interrupt handlers of a CPU and what they interrupt both access or execute it, and one of them stores.</summary>
     Contexts = 2,
 
     /// <summary>Stored to and executed, by whomever.</summary>
@@ -48,6 +48,20 @@ internal sealed class SharedBytes(PhysicalMemory memory)
 
     /// <summary>Loads below the stack pointer were seen: what lies there is not dead.</summary>
     public bool BelowStack { get; set; }
+
+    private uint _interrupted, _nonMaskable;
+
+    /// <summary>Notes that a CPU takes interrupts, or NMIs. True when that is news.</summary>
+    public bool NoteInterrupt(int cpu, bool nonMaskable)
+    {
+        uint bit = 1u << cpu;
+        bool news = (Interlocked.Or(ref _interrupted, bit) & bit) == 0;
+        return nonMaskable ? (Interlocked.Or(ref _nonMaskable, bit) & bit) == 0 || news : news;
+    }
+
+    /// <summary>True for a CPU that takes interrupts: a handler may come between any two things of it that others see.</summary>
+    /// <param name="open">Its interrupt flag is set; NMIs come in any case.</param>
+    public bool IsInterruptible(int cpu, bool open) => ((open ? _interrupted : _nonMaskable) >> cpu & 1) != 0;
 
     public Sharing this[ulong physical]
     {
@@ -126,7 +140,7 @@ internal sealed class AccessMap(PhysicalMemory memory)
     {
         public readonly uint[] Loads = new uint[Page.Size];
         public readonly uint[] Stores = new uint[Page.Size];
-        public readonly bool[] Executed = new bool[Page.Size];
+        public readonly uint[] Executes = new uint[Page.Size];
     }
 
     private const uint AllMain = 0x5555_5555;
@@ -164,20 +178,21 @@ internal sealed class AccessMap(PhysicalMemory memory)
             if ((p.Stores[i] & bit) != 0)
                 continue;
             p.Stores[i] |= bit;
-            if (p.Loads[i] != 0 || p.Executed[i] || p.Stores[i] != bit)
+            if (p.Loads[i] != 0 || p.Executes[i] != 0 || p.Stores[i] != bit)
                 Look(p, i, physical, known);
         }
     }
 
-    public void Execute(ulong physical, int size, SharedBytes known)
+    public void Execute(ulong physical, int size, int agent, SharedBytes known)
     {
         PageMasks p = PageOf(physical);
         int at = (int)(physical & Page.OffsetMask);
-        if (p.Executed[at] && p.Executed[at + size - 1])
+        uint bit = 1u << agent;
+        if ((p.Executes[at] & p.Executes[at + size - 1] & bit) != 0)
             return;
         for (int i = at; i < at + size; i++)
         {
-            p.Executed[i] = true;
+            p.Executes[i] |= bit;
             if (p.Stores[i] != 0)
                 Look(p, i, physical, known);
         }
@@ -194,15 +209,14 @@ internal sealed class AccessMap(PhysicalMemory memory)
                 continue;
             for (int i = 0; i < Page.Size; i++)
             {
-                uint stores = 0, loads = 0;
-                bool executed = false;
+                uint stores = 0, loads = 0, executes = 0;
                 foreach (PageMasks p in pages)
                 {
                     stores |= p.Stores[i];
                     loads |= p.Loads[i];
-                    executed |= p.Executed[i];
+                    executes |= p.Executes[i];
                 }
-                Sharing sharing = Conflict(stores, loads, executed);
+                Sharing sharing = Conflict(stores, loads, executes);
                 if (sharing != Sharing.None)
                     news |= known.Mark(PhysicalMemory.AddressOf(((ulong)page << Page.Shift) + (ulong)i), sharing);
             }
@@ -214,22 +228,23 @@ internal sealed class AccessMap(PhysicalMemory memory)
 
     private void Look(PageMasks p, int i, ulong physical, SharedBytes known)
     {
-        Sharing sharing = Conflict(p.Stores[i], p.Loads[i], p.Executed[i]);
+        Sharing sharing = Conflict(p.Stores[i], p.Loads[i], p.Executes[i]);
         if (sharing != Sharing.None && (known[(physical & Page.Mask) + (ulong)i] & sharing) != sharing)
             IsNew = true;
     }
 
-    private static Sharing Conflict(uint stores, uint loads, bool executed)
+    private static Sharing Conflict(uint stores, uint loads, uint executes)
     {
         if (stores == 0)
             return Sharing.None;
-        Sharing sharing = executed ? Sharing.Code : Sharing.None;
+        Sharing sharing = executes != 0 ? Sharing.Code : Sharing.None;
         uint all = stores | loads;
         uint cpusStoring = (stores | stores >> 1) & AllMain;
         uint cpus = (all | all >> 1) & AllMain;
         if ((cpus & (cpus - 1)) != 0 && cpusStoring != 0)
             sharing |= Sharing.Cpus;
-        // Both bits of one CPU, and a store by either.
+        // Both bits of one CPU, and a store by either. To execute is to load: a handler that comes between two stores to its code runs half of them.
+        all |= executes;
         uint both = all & (all >> 1) & AllMain;
         if ((both & cpusStoring) != 0)
             sharing |= Sharing.Contexts;
