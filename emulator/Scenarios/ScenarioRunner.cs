@@ -10,6 +10,12 @@ public static class ScenarioRunner
     /// <summary>Plays the pinned schedule, or the number of random ones that the file asks for.</summary>
     public static ScenarioResult Run(Scenario scenario)
     {
+        // The checker knows nothing of going back to a start, as runs here do.
+        if (scenario.Events.Any(e => e.Kind == ScenarioEventKind.Unsynchronised))
+        {
+            const string problem = "only an exploration judges 'unsynchronised'; put 'explore: exhaustive' in the place of a schedule, or ask for --explore";
+            return new OutcomeTally(scenario).Judge(new TallyContext { Pinned = scenario.Schedule != null, Problem = problem });
+        }
         using Machine machine = ScenarioMachine.Build(scenario);
         var run = new ScenarioRun(scenario, machine);
         return scenario.Schedule != null ? RunPinned(scenario, run) : RunSampled(scenario, run);

@@ -1,3 +1,4 @@
+using Emu.Exploration;
 using Emu.Scenarios;
 using Xunit;
 
@@ -94,6 +95,21 @@ public sealed class OutcomeTests
         Assert.True(Litmus.Run(string.Format(Text, "jmp h", "~breakpoint() /\\ ~fault()")).AsExpected);
         Assert.True(Litmus.Run(string.Format(Text, "call h", "~breakpoint() /\\ ~fault()")).AsExpected);
         Assert.True(Litmus.Run(string.Format(Text, "ud2", "~breakpoint() /\\ fault(#UD)")).AsExpected);
+    }
+
+    [Fact]
+    public void Unsynchronised_OutsideAnExploration_CannotBeJudged()
+    {
+        ScenarioResult result = Litmus.Run("X86_64 t\n{}\nP0;\nnop;\n~exists unsynchronised()\n");
+        Assert.False(result.AsExpected);
+        Assert.Contains("only an exploration judges 'unsynchronised'", result.Problem, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Unsynchronised_StoreWithoutSerialisation_IsFoundByExploration()
+    {
+        Scenario broken = Litmus.Parse("X86_64 t\nprofile: intel\nexplore: exhaustive\n{}\nP0|P1;\nmovb $7,(site+1)|site: movb $5,%dl;\nexists unsynchronised(P1)\n");
+        Assert.True(ScenarioExplorer.Run(broken, broken.Explore!, new ExplorationOptions { Threads = 1 }).AsExpected);
     }
 
     [Fact]
