@@ -67,6 +67,9 @@ public sealed unsafe class ModelledCpu : IDisposable
     /// <summary>Linear address of the next instruction.</summary>
     public ulong LinearRip => (_s->ModeKey & ModeKey.CodeSizeMask) == 2 ? _s->Rip : (_s->Cs.Base + _s->Rip) & uint.MaxValue;
 
+    /// <summary>True when less than half of the queue is filled, as it is behind a branch: time for a fetch event.</summary>
+    public bool WantsToFetch => _flushed || Queue.Start != LinearRip || Queue.IsHalfEmpty;
+
     /// <summary>Units that a fetch event may read now, by linear address.</summary>
     public int FetchCandidates(Span<ulong> units)
     {

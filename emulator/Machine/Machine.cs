@@ -84,7 +84,12 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         _devices.Add(Fabric);
         BuildPlatform();
         // INIT and SIPI take effect when they are delivered; other messages may be held back by a random schedule.
-        Fabric.Immediate = options.Schedule != ScheduleKind.Random || _coherent;
+        Fabric.Immediate = options.Schedule is not (ScheduleKind.Random or ScheduleKind.Pct) || _coherent;
+        _fetchBlocked = new bool[options.CpuCount];
+        if (options.Schedule != ScheduleKind.Pct)
+            return;
+        _pct = new PctPriorities(options.CpuCount * PctAgentsPerCpu, options.PctDepth, options.PctSteps, _random);
+        _canStep = CanStep;
     }
 
     public MachineOptions Options { get; }

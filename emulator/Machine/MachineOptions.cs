@@ -12,6 +12,12 @@ public enum ScheduleKind
     /// <summary>CPUs, lengths of bursts, prefetch, drains, deliveries and versions at random, from the seed.</summary>
     Random,
 
+    /// <summary>
+    /// Probabilistic concurrency testing: of the agents that can do something the one with the highest priority does, one event at a time. Priorities,
+    /// the steps at which they change, and versions come from the seed.
+    /// </summary>
+    Pct,
+
     /// <summary>A list of events; when it ends, round-robin goes on.</summary>
     Listed,
 }
@@ -42,6 +48,12 @@ public sealed record MachineOptions
 
     /// <summary>Instructions that a CPU runs before the next one's turn; under <see cref="ScheduleKind.Random"/> the most.</summary>
     public int Quantum { get; init; } = 256;
+
+    /// <summary>Of <see cref="ScheduleKind.Pct"/>: the depth d, from 1; priorities change d - 1 times.</summary>
+    public int PctDepth { get; init; } = 3;
+
+    /// <summary>Of <see cref="ScheduleKind.Pct"/>: the events k among which they change; <see cref="Machine.PctSteps"/> counts those of a run.</summary>
+    public ulong PctSteps { get; init; } = 1_000_000;
 
     /// <summary>The events of <see cref="ScheduleKind.Listed"/>.</summary>
     public IReadOnlyList<ScheduleEvent> Events { get; init; } = [];

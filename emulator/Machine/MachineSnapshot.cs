@@ -17,6 +17,7 @@ public sealed class MachineSnapshot
         byte[] Devices,
         object History,
         object? Monitor,
+        object? Pct,
         ulong[] Eagerness,
         (ulong Now, ulong Instructions, ulong Random, int Turn, int ListPosition, ulong Hash, (int, ulong, ulong) Held) Clock,
         RunResult? Stop);
@@ -45,6 +46,7 @@ public sealed unsafe partial class Machine
             stream.ToArray(),
             _history.Save(),
             Monitor?.Save(),
+            _pct?.Save(),
             [.. _eagerness],
             (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash, _held),
             _stop));
@@ -58,6 +60,9 @@ public sealed unsafe partial class Machine
             throw new ArgumentException("the snapshot is of a machine with other CPUs or other memory", nameof(snapshot));
         _ram.Restore(parts.Ram);
         _history.Restore(parts.History);
+        if (parts.Pct != null)
+            _pct!.Restore(parts.Pct);
+        Array.Clear(_fetchBlocked);
         if (parts.Monitor != null)
             Monitor!.Restore(parts.Monitor);
         parts.Eagerness.CopyTo(_eagerness, 0);

@@ -36,6 +36,8 @@ public sealed unsafe partial class Machine
         {
             case ScheduleKind.Random:
                 return RunRandomSlice(limit);
+            case ScheduleKind.Pct:
+                return RunPctSlice();
             case ScheduleKind.Listed when _listPosition < Options.Events.Count:
                 RunListed(Options.Events[_listPosition++], limit);
                 return true;

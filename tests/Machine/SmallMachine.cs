@@ -28,9 +28,9 @@ internal sealed unsafe class SmallMachine : IDisposable
     private const ulong Present = 0x63;
     private const ulong LargePage = 0x80;
 
-    public SmallMachine(FetchProfile profile, int cpus = 2, ScheduleKind schedule = ScheduleKind.RoundRobin, ulong seed = 1, int quantum = 64, ulong memory = 8 << 20)
+    public SmallMachine(FetchProfile profile, int cpus = 2, ScheduleKind schedule = ScheduleKind.RoundRobin, ulong seed = 1, int quantum = 64, ulong memory = 8 << 20, int depth = 1, ulong steps = 1)
     {
-        Machine = new Machines.Machine(new MachineOptions { CpuCount = cpus, Model = CpuModels.AlderLake, Profile = profile, MemorySize = memory, Schedule = schedule, Seed = seed, Quantum = quantum });
+        Machine = new Machines.Machine(new MachineOptions { CpuCount = cpus, Model = CpuModels.AlderLake, Profile = profile, MemorySize = memory, Schedule = schedule, Seed = seed, Quantum = quantum, PctDepth = depth, PctSteps = steps });
         Write64(Tables, (Tables + 0x1000) | Present);
         Write64(Tables + 0x1000, (Tables + 0x2000) | Present);
         Write64(Tables + 0x1008, (Tables + 0x3000) | Present);

@@ -11,6 +11,7 @@ public sealed class MachineArguments
     /// <summary>The machine of the 2009 mail, unless something else is asked for.</summary>
     private const string DefaultModel = "skylake";
     private const string DefaultProfile = "p6";
+    private const ulong MaximumPctDepth = 64;
     private const ulong MaximumMemory = 64UL << 30;
 
     private readonly Option<string> _cpus = new("--cpus") { HelpName = "N", Description = "Number of CPUs, 1 to 64; 4 unless given." };
@@ -31,7 +32,7 @@ public sealed class MachineArguments
     private readonly Option<string> _schedule = new("--schedule")
     {
         HelpName = "KIND",
-        Description = "round-robin[:QUANTUM], random[:QUANTUM], or a FILE with a list of events; random unless given, round-robin under a coherent profile.",
+        Description = "round-robin[:QUANTUM], random[:QUANTUM], pct[:DEPTH[:STEPS]], or a FILE with a list of events; random unless given, round-robin under a coherent profile.",
     };
 
     public void AddTo(Command command)
@@ -111,6 +112,8 @@ public sealed class MachineArguments
         if (text == null)
             return options with { Schedule = options.Profile.IsCoherent ? ScheduleKind.RoundRobin : ScheduleKind.Random };
         string[] parts = text.Split(':', 2);
+        if (parts[0] == "pct")
+            return Pct(parts.Length == 1 ? "" : parts[1], options);
         ScheduleKind? kind = parts[0] switch
         {
             "round-robin" => ScheduleKind.RoundRobin,
@@ -125,6 +128,19 @@ public sealed class MachineArguments
         return Quantities.TryCount(parts[1], out ulong quantum) && quantum is >= 1 and <= int.MaxValue
             ? options with { Quantum = (int)quantum }
             : throw new UsageException($"\"{parts[1]}\" is not a number of instructions", "--schedule", $"write, for example, {parts[0]}:256");
+    }
+
+    private static MachineOptions Pct(string text, MachineOptions options)
+    {
+        options = options with { Schedule = ScheduleKind.Pct };
+        if (text.Length == 0)
+            return options;
+        string[] numbers = text.Split(':', 2);
+        ulong steps = options.PctSteps;
+        if (!Quantities.TryCount(numbers[0], out ulong depth) || depth is < 1 or > MaximumPctDepth
+            || (numbers.Length == 2 && (!Quantities.TryCount(numbers[1], out steps) || steps < 1)))
+            throw new UsageException($"\"{text}\" is not a depth from 1 to {MaximumPctDepth} and a number of events", "--schedule", "write, for example, pct:3 or pct:3:1500k");
+        return options with { PctDepth = (int)depth, PctSteps = steps };
     }
 
     private static MachineOptions Listed(string path, MachineOptions options)
