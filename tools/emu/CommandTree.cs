@@ -13,6 +13,7 @@ public static class CommandTree
         var root = new RootCommand("A deterministic SMP x86 machine that does not hide stale instruction bytes.")
         {
             BootCommand.Build(terminal),
+            SampleCommand.Build(terminal),
             ScenarioCommand.Build(terminal),
             ProveCommand.Build(terminal),
             MatrixCommand.Build(terminal),

@@ -66,6 +66,7 @@ internal sealed record ExploredJson(
 /// <summary>The shapes of all our JSON, written by the compiler: reflection would cost start-up time.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, NewLine = "\n", UseStringEnumConverter = true)]
 [JsonSerializable(typeof(BootJson))]
+[JsonSerializable(typeof(SampleJson))]
 [JsonSerializable(typeof(CpuModelJson[]))]
 [JsonSerializable(typeof(MatrixJson[]))]
 [JsonSerializable(typeof(ProveJson))]

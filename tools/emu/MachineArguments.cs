@@ -67,6 +67,9 @@ public sealed class MachineArguments
         return Schedule(parsed.GetValue(_schedule), options);
     }
 
+    /// <summary>True when --schedule names the steps of PCT.</summary>
+    public bool NamesPctSteps(ParseResult parsed) => parsed.GetValue(_schedule) is { } text && text.StartsWith("pct:", StringComparison.Ordinal) && text.Count(c => c == ':') == 2;
+
     public static CpuModel Model(string name) =>
         CpuModels.TryFind(name, out CpuModel? model) ? model
         : throw new UsageException($"there is no CPU model \"{name}\"", "--cpu", $"choose one of {string.Join(", ", CpuModels.All.Select(m => m.Name))}");
