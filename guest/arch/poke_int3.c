@@ -132,11 +132,12 @@ void text_poke_loc_init(struct text_poke_loc *tp, unsigned long addr, const void
 		BUG_ON(memcmp(byte, len == JMP8_INSN_SIZE ? nop2 : nop5, len));
 }
 
-/* Linux: on_each_cpu(do_sync_core, NULL, 1). ack=before-sync is its wait=0: "has begun" in place of "has done". */
+/* Linux: on_each_cpu(do_sync_core, NULL, 1). */
 void text_poke_sync(void)
 {
 	poke_fence();
-	on_each_cpu(do_sync_core, NULL, params.ack == ACK_AFTER_SYNC);
+	smp_call_function(do_sync_core, NULL, true);
+	sync_core();
 }
 
 void poke_breakpoints(const struct text_poke_loc *vec, unsigned int nr)

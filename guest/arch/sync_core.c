@@ -19,6 +19,7 @@ static bool locked_fence; /* fence= falls back to a locked operation */
 
 static unsigned long sync_requests; /* by text_mutex */
 static DEFINE_PER_CPU(unsigned long, sync_acks);
+static DEFINE_PER_CPU(bool, sync_deferred); /* ack=before-sync: answered, and still to be done */
 
 static __always_inline void serialize_by_cpuid(void)
 {
@@ -86,6 +87,17 @@ void sync_core(void)
 void do_sync_core(void *info)
 {
 	(void)info;
+	if (params.ack == ACK_BEFORE_SYNC)
+		this_cpu_write(sync_deferred, true);
+	else
+		sync_core();
+}
+
+void sync_core_deferred(void)
+{
+	if (!this_cpu_read(sync_deferred))
+		return;
+	this_cpu_write(sync_deferred, false);
 	sync_core();
 }
 
@@ -115,7 +127,8 @@ void poke_fence(void)
  * CPU A                                            CPU B
  * 1. one request more
  * 2. sends the IPI                           ->    3. runs sync_core()
- *                                                  4. counts its answer (ack=before-sync: 4, then 3)
+ *                                                  4. counts its answer (ack=before-sync: 4, and
+ *                                                     3 when it leaves the handler)
  * 5. waits until every CPU has answered as    <-
  *    often as was asked
  * 6. does 3 and 4 itself: A executes the
@@ -139,11 +152,8 @@ void sync_core_on_each_cpu(void)
 
 void sysvec_sync_core(void)
 {
-	if (params.ack == ACK_BEFORE_SYNC)
-		this_cpu_inc(sync_acks);
-	sync_core();
-	if (params.ack == ACK_AFTER_SYNC)
-		this_cpu_inc(sync_acks);
+	do_sync_core(NULL);
+	this_cpu_inc(sync_acks);
 }
 
 const char *__init sync_core_init(void)

@@ -14,7 +14,8 @@ enum sync_kind {
 enum fence_kind { FENCE_NONE, FENCE_SFENCE, FENCE_MFENCE, FENCE_MFENCE_LFENCE };
 
 void sync_core(void);            /* sync= */
-void do_sync_core(void *info);   /* the same, for on_each_cpu() */
+void do_sync_core(void *info);   /* the same, in an IPI's handler, whose end the patching CPU awaits */
+void sync_core_deferred(void);   /* on the way out of it: what ack=before-sync has put off */
 void poke_fence(void);           /* fence= */
 
 /*

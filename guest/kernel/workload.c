@@ -61,7 +61,7 @@ static void account_handler(struct site_run run)
 	this_cpu_inc(handler_runs);
 }
 
-/* From entry.S, after every IPI: where the sites in the handler's tail went. */
+/* From entry.S, at the end of every IPI: where the sites in the handler's tail went. */
 void account_handler_tail(unsigned long target, unsigned long seq, unsigned long line_target);
 void account_handler_tail(unsigned long target, unsigned long seq, unsigned long line_target)
 {
@@ -69,6 +69,7 @@ void account_handler_tail(unsigned long target, unsigned long seq, unsigned long
 		account_handler((struct site_run) { target, seq });
 	else if (params.site->context == SITE_HANDLER_LINE)
 		account_handler((struct site_run) { line_target, seq });
+	sync_core_deferred();
 }
 
 /* An NMI that nobody died of. */
