@@ -1,3 +1,5 @@
+using Emu.Scenarios;
+
 namespace Emu.Exploration;
 
 /// <summary>Bounds of an exploration, and what it may use.</summary>
@@ -56,7 +58,11 @@ public enum Verdict
 }
 
 /// <summary>An outcome of a scenario, and how many final states show it.</summary>
-public sealed record ExploredOutcome(string Text, long Count, bool Holds);
+public sealed record ExploredOutcome(string Text, long Count, bool Holds)
+{
+    /// <summary>How these paths ended.</summary>
+    internal RunEnd End { get; init; } = RunEnd.Finished;
+}
 
 /// <summary>A finding with the shortest way to it: fewest changes from CPU to CPU, and of those the fewest events.</summary>
 public sealed record ExploredFinding(Finding Finding, IReadOnlyList<Step> Steps);

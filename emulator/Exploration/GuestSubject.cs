@@ -35,6 +35,7 @@ public sealed class GuestSubject : Subject
     {
         Image = image;
         CommandLine = commandLine;
+        Options = options;
         _options = options with { Schedule = ScheduleKind.RoundRobin, Profile = Unbounded(options.Profile) };
         Profile = options.Profile;
         _begin = Find(BeginMarker);
@@ -42,6 +43,9 @@ public sealed class GuestSubject : Subject
         _panic = Find(PanicMarker);
         _reason = Find(PanicReason);
     }
+
+    /// <summary>The machine, as it was asked for.</summary>
+    public MachineOptions Options { get; }
 
     public BootImage Image { get; }
     public string CommandLine { get; }
@@ -53,6 +57,9 @@ public sealed class GuestSubject : Subject
 
     /// <summary>What the guest printed while it booted.</summary>
     public string Console { get; private set; } = "";
+
+    /// <summary>Lines of source for tables; null where there are none.</summary>
+    public WitnessSource? Source { get; init; }
 
     public override string Describe(ulong address) => Image.Symbols.Describe(address);
 
@@ -92,6 +99,17 @@ public sealed class GuestSubject : Subject
         ? symbol.Address
         : throw new BootException(Image.Name, "symbol table", $"no symbol {name}", $"an image that is to be explored calls {BeginMarker} and {EndMarker}, and has {PanicMarker} and {PanicReason}");
 
+    /// <summary>The finding's words where a CPU of the machine stands in a panic; else null.</summary>
+    internal string? PanicOf(Machine machine) => machine.Agents.Any(a => a.LinearRip == _panic) ? $"panic: {ReasonIn(machine)}" : null;
+
+    private string ReasonIn(Machine machine)
+    {
+        Span<byte> bytes = stackalloc byte[LongestReason];
+        machine.Memory.TryRead(_reason, bytes);
+        int length = bytes.IndexOf((byte)0);
+        return Encoding.ASCII.GetString(bytes[..(length < 0 ? bytes.Length : length)]);
+    }
+
     private sealed class Run(GuestSubject subject, Machine machine) : SubjectRun(machine)
     {
         private bool _torn;
@@ -119,7 +137,7 @@ public sealed class GuestSubject : Subject
             }
             if (DirectStart.ActivityOf(cpu.Cpu) == Activity.Shutdown)
                 return new Finding(FindingKind.UnexpectedException, $"CPU {cpu.Index} shut down by a triple fault at {subject.Describe(cpu.LinearRip)}");
-            return cpu.LinearRip == subject._panic ? Panic(Reason()) : null;
+            return cpu.LinearRip == subject._panic ? Panic(subject.ReasonIn(Machine)) : null;
         }
 
         public override bool IsAtAnEnd(ExploredCpu cpu) => cpu.LinearRip == subject._end;
@@ -147,14 +165,6 @@ public sealed class GuestSubject : Subject
                     || reason.Contains("fault", StringComparison.Ordinal) ? FindingKind.UnexpectedException
                 : FindingKind.GuestPanic;
             return new Finding(kind, $"panic: {reason}");
-        }
-
-        private string Reason()
-        {
-            Span<byte> bytes = stackalloc byte[LongestReason];
-            Machine.Memory.TryRead(subject._reason, bytes);
-            int length = bytes.IndexOf((byte)0);
-            return Encoding.ASCII.GetString(bytes[..(length < 0 ? bytes.Length : length)]);
         }
     }
 }

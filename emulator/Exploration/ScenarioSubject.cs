@@ -67,7 +67,7 @@ public sealed class ScenarioSubject(Scenario scenario) : Subject
             _book.Ending = waiting == 0 ? RunEnding.Finished : new RunEnding(livelock ? RunEnd.Livelock : RunEnd.Deadlock, waiting);
             bool holds = _book.Holds;
             bool decides = holds == (_scenario.Quantifier != Quantifier.ForAll);
-            return new FinalState(_book.Describe(), holds, decides, null) { Counts = _book.Passes };
+            return new FinalState(_book.Describe(), holds, decides, null) { Counts = _book.Passes, End = _book.Ending.End };
         }
     }
 }

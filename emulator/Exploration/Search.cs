@@ -1,3 +1,5 @@
+using Emu.Scenarios;
+
 namespace Emu.Exploration;
 
 /// <summary>One round of an exploration: what the workers have in common.</summary>
@@ -5,7 +7,7 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
 {
     private readonly Lock _lock = new();
     private readonly Queue<SearchTask> _tasks = new();
-    private readonly Dictionary<string, (long Count, bool Holds)> _outcomes = [];
+    private readonly Dictionary<(string Text, RunEnd End), (long Count, bool Holds)> _outcomes = [];
     private readonly List<(Finding Finding, List<int> Ids)> _findings = [];
 
     /// <summary>Of states that show the same finding so many are kept: the shortest way leads to one of them.</summary>
@@ -28,7 +30,8 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
     public IReadOnlyList<int> Deciding => _deciding;
     public StateTable States => _states;
     public IReadOnlyList<(Finding Finding, List<int> Ids)> Findings => _findings;
-    public IEnumerable<ExploredOutcome> Outcomes => _outcomes.OrderBy(o => o.Key, StringComparer.Ordinal).Select(o => new ExploredOutcome(o.Key, o.Value.Count, o.Value.Holds));
+    public IEnumerable<ExploredOutcome> Outcomes =>
+        _outcomes.OrderBy(o => o.Key.Text, StringComparer.Ordinal).ThenBy(o => o.Key.End).Select(o => new ExploredOutcome(o.Key.Text, o.Value.Count, o.Value.Holds) { End = o.Key.End });
 
     /// <summary>Somebody has nothing to do, and nothing waits.</summary>
     public bool IsHungry => _hungry != 0;
@@ -203,7 +206,8 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
             return;
         lock (_lock)
         {
-            _outcomes[state.Outcome] = (_outcomes.GetValueOrDefault(state.Outcome).Count + 1, state.Holds);
+            (string, RunEnd) key = (state.Outcome, state.End);
+            _outcomes[key] = (_outcomes.GetValueOrDefault(key).Count + 1, state.Holds);
             if (state.Decides && _deciding.Count < MostEnds)
                 _deciding.Add(id);
         }

@@ -2,6 +2,7 @@ using Emu.Cpus;
 using Emu.Execution;
 using Emu.Fetch;
 using Emu.Machines;
+using Emu.Scenarios;
 
 namespace Emu.Exploration;
 
@@ -79,6 +80,9 @@ public sealed record FinalState(string Outcome, bool Holds, bool Decides, Findin
 {
     /// <summary>False where herd's <c>filter</c> leaves it out.</summary>
     public bool Counts { get; init; } = true;
+
+    /// <summary>How the path ended.</summary>
+    internal RunEnd End { get; init; } = RunEnd.Finished;
 }
 
 /// <summary>Something wrong that an exploration found.</summary>

@@ -2,6 +2,7 @@ using Emu.Cpus;
 using Emu.Execution;
 using Emu.Interrupts;
 using Emu.Memory;
+using Emu.Scenarios;
 
 namespace Emu.Exploration;
 
@@ -39,6 +40,8 @@ internal sealed unsafe class WitnessRecorder(ExploredMachine machine, WitnessTex
 {
     private const int LongestInstruction = 15;
 
+    /// <summary>A scenario is short, and all of it was written for what it shows.</summary>
+    private readonly bool _showAll = machine.Subject is ScenarioSubject;
     private readonly List<string> _notes = [];
     private readonly List<WitnessFetch> _fetches = [];
     private readonly byte[] _bytes = new byte[LongestInstruction];
@@ -49,6 +52,7 @@ internal sealed unsafe class WitnessRecorder(ExploredMachine machine, WitnessTex
     private bool _interrupted;
     private int _run;
     private ulong _runStart;
+    private ulong _runEnd;
     private int _runCpu;
 
     public List<WitnessEvent> Events { get; } = [];
@@ -79,10 +83,10 @@ internal sealed unsafe class WitnessRecorder(ExploredMachine machine, WitnessTex
 
     public void Commit(ExploredCpu cpu)
     {
-        bool visible = cpu.IsPermitted || _interrupted || _notes.Count != 0 || cpu.Cpu.StoreBuffer.Count != _stores || _patches != machine.Journal.PatchCount;
+        bool visible = _showAll || cpu.IsPermitted || _interrupted || _notes.Count != 0 || cpu.Cpu.StoreBuffer.Count != _stores || _patches != machine.Journal.PatchCount;
         if (DirectStart.FaultSince(cpu.Cpu) is { } fault)
         {
-            _notes.Add($"{Scenarios.ExceptionNames.Of((int)fault)}, to {text.Describe(cpu.LinearRip)}");
+            _notes.Add(ExceptionNames.Of((int)fault) + To(cpu));
             visible = true;
         }
         int drained = _stores - cpu.Cpu.StoreBuffer.Count;
@@ -96,6 +100,7 @@ internal sealed unsafe class WitnessRecorder(ExploredMachine machine, WitnessTex
                 (_runStart, _runCpu) = (_rip, cpu.Index);
             }
             _run++;
+            _runEnd = cpu.LinearRip;
             return;
         }
         EndRun();
@@ -110,12 +115,12 @@ internal sealed unsafe class WitnessRecorder(ExploredMachine machine, WitnessTex
             string instruction = text.Instruction(_bytes, _rip, _mode, out length);
             what = $"{text.Describe(_rip)}: {instruction}";
             if (instruction == "int3")
-                _notes.Add($"#BP, to {text.Describe(cpu.LinearRip)}");
+                _notes.Add("#BP" + To(cpu));
         }
         Add(new WitnessEvent(cpu.Index, _interrupted ? "interrupt" : "execute", what, _rip, 1, _patches, machine.Journal.PatchCount, [.. _notes], Memory(), Stores())
         {
             Fetches = [.. _fetches],
-            Shown = _notes.Count != 0 || _interrupted || Matters(cpu, length),
+            Shown = _notes.Count != 0 || _showAll || _interrupted || Matters(cpu, length),
         });
     }
 
@@ -130,7 +135,7 @@ internal sealed unsafe class WitnessRecorder(ExploredMachine machine, WitnessTex
     {
         EndRun();
         int before = machine.Journal.PatchCount;
-        Add(new WitnessEvent(cpu.Index, "drain", $"{text.Describe(store.Address)} := {WitnessText.Value(store, IsCode(store))}", cpu.LinearRip, 0, _beforeStep, before, [], Memory(), Stores()) { Store = store, Shown = IsWatched(store.Address, store.Size) });
+        Add(new WitnessEvent(cpu.Index, "drain", $"{text.Describe(store.Address)} := {WitnessText.Value(store, IsCode(store))}", cpu.LinearRip, 0, _beforeStep, before, [], Memory(), Stores()) { Store = store, Shown = _showAll || IsWatched(store.Address, store.Size) });
     }
 
     public void Delivered(InterruptMessage message)
@@ -184,13 +189,19 @@ internal sealed unsafe class WitnessRecorder(ExploredMachine machine, WitnessTex
 
     private bool IsCode(in PendingStore store) => (machine.Shared.Of(store.Address, store.Size) & Sharing.Code) != 0;
 
+    private string To(ExploredCpu cpu)
+    {
+        string place = text.Describe(cpu.LinearRip);
+        return place.StartsWith("0x", StringComparison.Ordinal) ? "" : $", to {place}";
+    }
+
     private void Note(string note)
     {
         if (!_notes.Contains(note))
             _notes.Add(note);
     }
 
-    private void Add(WitnessEvent e) => Events.Add(e with { Rips = [.. machine.Cpus.Select(c => c.LinearRip)] });
+    private void Add(WitnessEvent e) => Events.Add(e.Rips.Length != 0 ? e : e with { Rips = [.. machine.Cpus.Select(c => c.LinearRip)] });
 
     private void EndRun()
     {
@@ -201,7 +212,11 @@ internal sealed unsafe class WitnessRecorder(ExploredMachine machine, WitnessTex
         _run = 0;
         // They changed nothing that is shown, or else they would be shown themselves.
         WitnessEvent last = Events[^1];
-        Add(new WitnessEvent(cpu.Index, "run", $"... {count} instruction{(count == 1 ? "" : "s")}", _runStart, count, last.PatchesAfter, last.PatchesAfter, [], last.Memory, last.Stores));
+        Add(new WitnessEvent(cpu.Index, "run", $"... {count} instruction{(count == 1 ? "" : "s")}", _runStart, count, last.PatchesAfter, last.PatchesAfter, [], last.Memory, last.Stores)
+        {
+            // The CPU may have gone on already.
+            Rips = [.. machine.Cpus.Select(c => c == cpu ? _runEnd : c.LinearRip)],
+        });
     }
 
     /// <summary>What stands at the instruction pointer: in the queue for certain, or else in memory.</summary>

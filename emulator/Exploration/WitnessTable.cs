@@ -18,17 +18,21 @@ public sealed class WitnessTable
     private readonly WitnessText _text;
     private readonly int _cpuCount;
 
-    private WitnessTable(Subject subject, WitnessText text, List<WitnessWatch> watches, List<WitnessEvent> events, int cpuCount, Finding? finding)
+    private WitnessTable(ExploredMachine machine, WitnessText text, List<WitnessWatch> watches, List<WitnessEvent> events, FinalState end)
     {
-        (_subject, _text, _watches, _events, _cpuCount, Finding) = (subject, text, watches, events, cpuCount, finding);
-        int[] shown = [.. Enumerable.Range(0, watches.Count).Where(i => watches[i].IsCode)
-            .Concat(Enumerable.Range(0, watches.Count).Where(i => !watches[i].IsCode && Changes(i) > 0).OrderByDescending(Changes).Take(MostVariables).Order())];
+        (_subject, _text, _watches, _events, _cpuCount, Finding, Ending) = (machine.Subject, text, watches, events, machine.Cpus.Count, end.Finding, end.Finding?.Text ?? end.Outcome);
+        FinalStates = [.. machine.Machine.Cpus.Select(WitnessValidation.StateOf)];
+        int[] shown = [.. Enumerable.Range(0, watches.Count).Where(i => watches[i].IsCode || watches[i].IsAsked)
+            .Concat(Enumerable.Range(0, watches.Count).Where(i => !watches[i].IsCode && !watches[i].IsAsked && Changes(i) > 0).OrderByDescending(Changes).Take(MostVariables).Order())];
         Watches = [.. shown.Select(i => new WatchedBytes(watches[i].Name, watches[i].Address, watches[i].Length))];
         Steps = Rows(shown);
     }
 
     /// <summary>What is wrong at the end of it; null when nothing is.</summary>
     public Finding? Finding { get; }
+
+    /// <summary>How it ends: the finding in words, or the outcome of a scenario.</summary>
+    public string Ending { get; }
 
     /// <summary>What the columns of memory show.</summary>
     public IReadOnlyList<WatchedBytes> Watches { get; }
@@ -40,6 +44,12 @@ public sealed class WitnessTable
 
     internal IReadOnlyList<WitnessEvent> Events => _events;
 
+    /// <summary>Of each CPU, the hash of its state at the end.</summary>
+    internal IReadOnlyList<ulong> FinalStates { get; }
+
+    /// <summary>All that is watched, as it is at the end.</summary>
+    internal IEnumerable<(WitnessWatch Watch, byte[] Bytes)> FinalMemory => _watches.Zip(_events[^1].Memory);
+
     /// <summary>Plays steps that an exploration of the subject has found.</summary>
     public static WitnessTable Play(Subject subject, ExplorationResult result, IReadOnlyList<Step> steps) =>
         Play(subject, machine => result.Shared ?? machine.Shared, steps);
@@ -49,7 +59,7 @@ public sealed class WitnessTable
         using var machine = new ExploredMachine(subject, null);
         SharedBytes known = shared(machine);
         var text = new WitnessText(subject, machine);
-        List<WitnessWatch> watches = WitnessWatch.Of(known, machine.Machine, text);
+        List<WitnessWatch> watches = WitnessWatch.Of(subject, known, machine.Machine, text);
         var recorder = new WitnessRecorder(machine, text, watches);
         recorder.Start();
         machine.Trace = recorder;
@@ -65,21 +75,21 @@ public sealed class WitnessTable
             machine.Apply(step);
             recorder.EndOfStep();
         }
-        return new WitnessTable(subject, text, watches, recorder.Events, machine.Cpus.Count, machine.Finding ?? End(machine, enabled));
+        return new WitnessTable(machine, text, watches, recorder.Events, machine.Finding is { } finding ? new FinalState("", false, true, finding) : End(machine, enabled));
     }
 
     /// <summary>Writes the table as plain text.</summary>
     public void Write(TextWriter output) => ScenarioTable.WriteTable([.. Watches.Select(w => w.Name)], _cpuCount, Steps, output);
 
     /// <summary>Where nothing can happen any more, what is wrong is that somebody waits.</summary>
-    private static Finding? End(ExploredMachine machine, List<Step> enabled)
+    private static FinalState End(ExploredMachine machine, List<Step> enabled)
     {
         machine.Enabled(enabled);
         uint waiting = 0;
         foreach (ExploredCpu cpu in machine.Cpus)
             if (!machine.Run.IsAtAnEnd(cpu))
                 waiting |= 1u << cpu.Index;
-        return machine.Run.End(machine, waiting, livelock: enabled.Count != 0).Finding;
+        return machine.Run.End(machine, waiting, livelock: enabled.Count != 0);
     }
 
     private int Changes(int watch)
@@ -98,6 +108,7 @@ public sealed class WitnessTable
     private List<ScenarioStep> Rows(int[] shown)
     {
         List<Ahead> fetches = FetchedAhead();
+        WitnessSource? source = (_subject as GuestSubject)?.Source;
         var rows = new List<ScenarioStep>();
         for (int i = 0; i < _events.Count; i++)
         {
@@ -107,7 +118,8 @@ public sealed class WitnessTable
                     Add(f.Cpu, "fetch", $"fetches {WitnessText.Hex(f.Bytes)} at {_text.Describe(f.Start)}", [], _events[i - 1], i - 1, f);
             if (e.Shown)
             {
-                Add(e.Cpu, e.Kind, e.Text, e.Notes, e, i, null);
+                string? line = e.Kind == "execute" ? source?.Describe(e.Rip) : null;
+                Add(e.Cpu, e.Kind, e.Text, line == null ? e.Notes : [line, .. e.Notes], e, i, null);
                 continue;
             }
             // As many as follow each other without anything worth a row.
@@ -138,6 +150,9 @@ public sealed class WitnessTable
         }
     }
 
+    /// <summary>Position of the event by which memory no longer holds what was fetched: the fetch comes right before it.</summary>
+    internal int PlaceOf(WitnessFetch fetch) => _events.FindIndex(e => e.PatchesAfter > fetch.TakenAt);
+
     private List<Ahead> FetchedAhead()
     {
         var all = new List<Ahead>();
@@ -147,7 +162,7 @@ public sealed class WitnessTable
             {
                 if (!f.Old)
                     continue;
-                int before = _events.FindIndex(e => e.PatchesAfter > f.TakenAt);
+                int before = PlaceOf(f);
                 (ulong start, byte[] bytes) = Instruction(f, before);
                 int same = all.FindIndex(a => a.Cpu == _events[i].Cpu && a.Before == before && a.Until == i);
                 if (same >= 0)

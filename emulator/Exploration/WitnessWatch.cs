@@ -1,11 +1,13 @@
 using Emu.Machines;
 using Emu.Memory;
+using Emu.Scenarios;
 
 namespace Emu.Exploration;
 
 /// <summary>Bytes that a table of a witness shows after each event: an instruction that is patched, or a variable that CPUs share.</summary>
 /// <param name="Address">Physical.</param>
-internal sealed record WitnessWatch(string Name, ulong Address, int Length, bool IsCode)
+/// <param name="IsAsked">A scenario asks for it.</param>
+internal sealed record WitnessWatch(string Name, ulong Address, int Length, bool IsCode, bool IsAsked = false)
 {
     private const int LongestInstruction = 15;
     private const int WidestData = 8;
@@ -13,9 +15,17 @@ internal sealed record WitnessWatch(string Name, ulong Address, int Length, bool
     public bool Contains(ulong physical) => physical - Address < (ulong)Length;
 
     /// <summary>What is worth watching of the bytes that an exploration found to be shared.</summary>
-    public static List<WitnessWatch> Of(SharedBytes shared, Machine machine, WitnessText text)
+    public static List<WitnessWatch> Of(Subject subject, SharedBytes shared, Machine machine, WitnessText text)
     {
         var code = new List<WitnessWatch>();
+        if (subject is ScenarioSubject { Scenario: var scenario })
+        {
+            foreach (WatchedBytes asked in scenario.Watches)
+            {
+                ulong address = ScenarioLayout.Physical(asked.Address);
+                code.Add(new WitnessWatch(asked.Name, address, asked.Length, (shared.Of(address, asked.Length) & Sharing.Code) != 0 || asked.Length > WidestData, true));
+            }
+        }
         var data = new List<WitnessWatch>();
         foreach ((ulong start, int length, Sharing sharing) in WitnessShared.Ranges(shared, machine.Memory))
         {
@@ -24,7 +34,7 @@ internal sealed record WitnessWatch(string Name, ulong Address, int Length, bool
                 if (!code.Exists(w => w.Contains(start)))
                     code.Add(Instruction(start, length, machine, text));
             }
-            else if ((sharing & Sharing.Cpus) != 0 && !text.IsOnStack(start))
+            else if ((sharing & Sharing.Cpus) != 0 && !text.IsOnStack(start) && !code.Exists(w => w.Contains(start)))
             {
                 for (int at = 0; at < length; at += WidestData)
                     data.Add(new WitnessWatch(text.Describe(start + (ulong)at), start + (ulong)at, Math.Min(WidestData, length - at), false));

@@ -16,7 +16,7 @@ public sealed record CpuView(string Rip, string Queue, IReadOnlyList<StoreView> 
 /// <summary>One event of a run and what there was after it.</summary>
 /// <param name="Number">From 0, which is the initial state.</param>
 /// <param name="Cpu">Whose event it is; -1 for the initial state.</param>
-/// <param name="Event">start, fetch, execute, interrupt, drain or deliver.</param>
+/// <param name="Event">start, fetch, execute, interrupt, drain or deliver; in witnesses of a guest also run: instructions of which nobody else sees anything.</param>
 /// <param name="Text">What was fetched, executed, drained or delivered.</param>
 /// <param name="Notes">What came of it: a fault, stale bytes, a message sent, a serialisation.</param>
 /// <param name="Memory">The watched bytes, in the order of <see cref="ScenarioResult.Watches"/>.</param>

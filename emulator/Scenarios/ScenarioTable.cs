@@ -20,7 +20,8 @@ public static class ScenarioTable
     {
         if (result.Steps.Count == 0)
             return;
-        string run = result.Pinned ? "the pinned schedule" : $"the sampled run of seed {result.WitnessSeed}";
+        string run = result.Exploration != null ? "the shortest run that decides"
+            : result.Pinned ? "the pinned schedule" : $"the sampled run of seed {result.WitnessSeed}";
         output.WriteLine($"{result.Name}: {run} under profile {result.Profile}");
         if (result.Description.Length != 0)
             foreach (string line in Wrap(result.Description, 100))
@@ -33,18 +34,27 @@ public static class ScenarioTable
     /// <param name="watches">Names of what each step has in <see cref="ScenarioStep.Memory"/>.</param>
     public static void WriteTable(IReadOnlyList<string> watches, int cpuCount, IReadOnlyList<ScenarioStep> steps, TextWriter output)
     {
-        var rows = new List<string[]> { Heading(watches, cpuCount) };
+        (IReadOnlyList<string> heading, IReadOnlyList<IReadOnlyList<string>> rows) = Format(watches, cpuCount, steps);
+        foreach (string line in heading.Concat(rows.SelectMany(r => r)))
+            output.WriteLine(line);
+        output.WriteLine();
+    }
+
+    /// <summary>The lines of the table: of the heading, and of each step.</summary>
+    public static (IReadOnlyList<string> Heading, IReadOnlyList<IReadOnlyList<string>> Steps) Format(IReadOnlyList<string> watches, int cpuCount, IReadOnlyList<ScenarioStep> steps)
+    {
+        List<string[]> rows = [Heading(watches, cpuCount)];
+        var ends = new List<int>();
         foreach (ScenarioStep step in steps)
+        {
             rows.AddRange(Rows(watches.Count, cpuCount, step));
+            ends.Add(rows.Count);
+        }
         rows = WithoutEmptyColumns(rows);
         int[] widths = [.. Enumerable.Range(0, rows[0].Length).Select(c => rows.Max(r => r[c].Length))];
-        for (int r = 0; r < rows.Count; r++)
-        {
-            output.WriteLine(string.Join(" | ", rows[r].Select((cell, c) => c == 0 ? cell.PadLeft(widths[c]) : cell.PadRight(widths[c]))).TrimEnd());
-            if (r == 0)
-                output.WriteLine(string.Join("-+-", widths.Select(w => new string('-', w))));
-        }
-        output.WriteLine();
+        string[] lines = [.. rows.Select(r => string.Join(" | ", r.Select((cell, c) => c == 0 ? cell.PadLeft(widths[c]) : cell.PadRight(widths[c]))).TrimEnd())];
+        string rule = string.Join("-+-", widths.Select(w => new string('-', w)));
+        return ([lines[0], rule], [.. ends.Select((end, i) => (IReadOnlyList<string>)lines[(i == 0 ? 1 : ends[i - 1])..end])]);
     }
 
     /// <summary>States, verdict and observation, as herd prints them.</summary>

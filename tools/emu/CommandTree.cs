@@ -16,6 +16,7 @@ public static class CommandTree
             SampleCommand.Build(terminal),
             ScenarioCommand.Build(terminal),
             ProveCommand.Build(terminal),
+            ReplayCommand.Build(terminal),
             MatrixCommand.Build(terminal),
             DisasmCommand.Build(terminal),
             CpusCommand.Build(terminal),

@@ -52,6 +52,12 @@ internal sealed record ProveJson(
     string Verdict, int Exit, string Bound, string? Problem, long States, long Choices, long Events, double Seconds, int Rounds,
     int SharedData, int SharedCode, long Bytes, IReadOnlyList<FindingJson> Findings, IReadOnlyList<WatchedBytes> Watches, IReadOnlyList<ScenarioStep> Steps);
 
+/// <summary>The value of <c>emu replay --json</c>.</summary>
+/// <param name="Finding">Its kind in one word; null where a scenario's outcome was saved.</param>
+/// <param name="Machine">What came of playing it on the machine itself; null when it went the same way.</param>
+internal sealed record ReplayJson(
+    string File, string Subject, string Profile, string? Finding, string Ending, string? Machine, IReadOnlyList<WatchedBytes> Watches, IReadOnlyList<ScenarioStep> Steps);
+
 /// <summary>A finding: its kind in one word, and the exit code of that kind.</summary>
 internal sealed record FindingJson(string Kind, string Text, int Exit);
 
@@ -71,6 +77,7 @@ internal sealed record ExploredJson(
 [JsonSerializable(typeof(MatrixJson[]))]
 [JsonSerializable(typeof(ProveJson))]
 [JsonSerializable(typeof(ExploredJson[]))]
+[JsonSerializable(typeof(ReplayJson))]
 [JsonSerializable(typeof(ScenarioResult[]))]
 [JsonSerializable(typeof(FetchProfileJson[]))]
 internal sealed partial class JsonShapes : JsonSerializerContext

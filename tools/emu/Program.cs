@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Emu.Boot;
+using Emu.Exploration;
 using Emu.Scenarios;
 
 namespace Emu.Cli;
@@ -22,7 +23,7 @@ public static class Program
             terminal.Flush();
             return code;
         }
-        catch (Exception e) when (e is UsageException or BootException)
+        catch (Exception e) when (e is UsageException or BootException or WitnessException)
         {
             return Complain(terminal, e.Message, ExitCode.Usage);
         }

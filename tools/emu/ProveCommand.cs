@@ -27,10 +27,11 @@ public static class ProveCommand
         var profile = new Option<string>("--profile") { HelpName = "NAME", Description = "Fetch profile, see \"emu profiles\"; p6 unless given." };
         var set = new Option<string[]>("--set") { HelpName = "FIELD=VALUE", Description = "Changes one field of the profile; may be repeated." };
         var build = new Option<bool>("--build") { Description = "Run \"make -C guest\" first, also when the image is newer than every source." };
+        var save = new Option<string>("--save") { HelpName = "FILE", Description = "Save the witness, for \"emu replay FILE\"." };
         var explore = new ExploreArguments();
         var json = JsonOutput.Option();
         var command = new Command("prove", "Explores every order of events of a patching protocol, and says \"safe\", or prints the shortest interleaving that breaks it.") { protocol };
-        foreach (Option option in (Option[])[image, append, cpus, executions, patches, cpu, profile, set, build])
+        foreach (Option option in (Option[])[image, append, cpus, executions, patches, cpu, profile, set, build, save])
             command.Add(option);
         explore.AddTo(command);
         command.Add(json);
@@ -58,20 +59,24 @@ public static class ProveCommand
             string commandLine = string.Join(' ', words);
             if (!commandLine.Contains("explore=", StringComparison.Ordinal) && parsed.GetValue(image) == null)
                 throw new UsageException("nothing says what to explore", "emu prove", "name a protocol, such as int3-ipi, or give --append \"protocol=... explore=1\"");
-            var subject = new GuestSubject(BootImage.OpenFile(path), commandLine, options);
+            ReadOnlyMemory<byte> bytes = BootImage.ReadFile(path);
+            var subject = new GuestSubject(BootImage.Open(bytes, Path.GetFileName(path)), commandLine, options) { Source = WitnessSource.Beside(path, bytes.Span) };
             ExplorationResult result = ExplorationProgressView.Run(terminal, subject, explore.Read(parsed));
             var report = new ProveReport(subject, options, result);
+            if (parsed.GetValue(save) is { } file)
+                report.Save(file, parsed.GetValue(image) ?? $"images/{Path.GetFileName(path)}", bytes);
             if (parsed.GetValue(json))
                 JsonOutput.Write(terminal, report.ToJson(), JsonShapes.Default.ProveJson);
             else
-                report.Write(terminal.Out);
+                report.Write(terminal.Out, parsed.GetValue(save));
             return report.Code;
         });
         return command.WithExamples(
             ("emu prove int3-ipi", "the mail's protocol on two CPUs: safe under p6"),
             ("emu prove direct", "the mail's buggy scheme: the interleaving that ends in #GP"),
             ("emu prove int3-ipi --profile intel --append site=line", "across two cache lines: torn"),
-            ("emu prove text-poke-bp --cpus 3 --executions 1 --memory-limit 8G", "Linux's three syncs, on three CPUs"));
+            ("emu prove text-poke-bp --cpus 3 --executions 1 --memory-limit 8G", "Linux's three syncs, on three CPUs"),
+            ("emu prove direct --save direct.witness", "for emu replay direct.witness"));
     }
 
     internal static int? Number(string? text, string option, int least, int most) =>

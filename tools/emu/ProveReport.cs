@@ -22,7 +22,14 @@ internal sealed class ProveReport(GuestSubject subject, MachineOptions options, 
 
     private WitnessTable? Table => _table ??= _worst == null ? null : WitnessTable.Play(subject, result, _worst.Steps);
 
-    public void Write(TextWriter output)
+    /// <summary>Saves the witness of the worst finding; there is nothing to save where there is none.</summary>
+    public void Save(string file, string imagePath, ReadOnlyMemory<byte> image)
+    {
+        if (_worst != null)
+            WitnessFile.Save(Witness.Of(subject, imagePath, image.Span, result, _worst), file);
+    }
+
+    public void Write(TextWriter output, string? saved)
     {
         output.WriteLine($"{subject.Name}");
         output.WriteLine($"  {Bound()}");
@@ -35,6 +42,8 @@ internal sealed class ProveReport(GuestSubject subject, MachineOptions options, 
         foreach (ExploredFinding other in result.Findings)
             if (other != _worst)
                 output.WriteLine($"  also found: {other.Finding.Kind.Name()}: {other.Finding.Text}");
+        if (saved != null && _worst != null)
+            output.WriteLine($"  saved; to see it again: emu replay {Program.Quote(saved)}");
     }
 
     public ProveJson ToJson() => new(

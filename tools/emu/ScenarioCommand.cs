@@ -12,15 +12,23 @@ public static class ScenarioCommand
         var files = new Argument<string[]>("FILE") { Arity = ArgumentArity.OneOrMore, Description = "Scenarios; emulator/Scenarios/README.md describes the language." };
         var brief = new Option<bool>("--brief") { Description = "One line for each file: its verdict." };
         var explore = new Option<bool>("--explore") { Description = "Go through every order of events, whatever the file says; see the language's explore:." };
+        var save = new Option<string>("--save") { HelpName = "FILE", Description = "Save the explored run that decides, for \"emu replay FILE\"; with one scenario." };
+        var bounds = new ExploreArguments();
         var json = JsonOutput.Option();
-        var command = new Command("scenario", "Plays scenarios, event by event, and judges them; exits with 0 when each went as it expects.") { files, explore, brief, json };
+        var command = new Command("scenario", "Plays scenarios, event by event, and judges them; exits with 0 when each went as it expects.") { files, explore, brief, save };
+        bounds.AddTo(command);
+        command.Add(json);
         command.SetAction(parsed =>
         {
+            ExplorationOptions options = bounds.Read(parsed);
+            string? file = parsed.GetValue(save);
+            if (file != null && parsed.GetRequiredValue(files).Length != 1)
+                throw new UsageException("one witness cannot be of several scenarios", "--save", "give one scenario at a time");
             Scenario[] scenarios = [.. parsed.GetRequiredValue(files).Select(Load)];
             var results = new List<ScenarioResult>();
             foreach (Scenario scenario in scenarios)
             {
-                ScenarioResult result = Play(scenario, parsed.GetValue(explore));
+                ScenarioResult result = Play(terminal, scenario, parsed.GetValue(explore), options, file);
                 results.Add(result);
                 if (!parsed.GetValue(json))
                     Write(terminal, result, parsed.GetValue(brief));
@@ -40,11 +48,18 @@ public static class ScenarioCommand
             ("emu scenario --brief tests/litmus/*.litmus", "the verdicts on all that is shipped"));
     }
 
-    private static ScenarioResult Play(Scenario scenario, bool explore)
+    private static ScenarioResult Play(Terminal terminal, Scenario scenario, bool explore, ExplorationOptions options, string? save)
     {
-        if (ScenarioExplorer.IsAskedFor(scenario))
-            return ScenarioExplorer.Run(scenario, scenario.Explore!, new ExplorationOptions());
-        return explore ? ScenarioExplorer.Run(scenario, new ExploreDirective(ExploreKind.Exhaustive), new ExplorationOptions()) : ScenarioRunner.Run(scenario);
+        if (!explore && !ScenarioExplorer.IsAskedFor(scenario))
+            return ScenarioRunner.Run(scenario);
+        ExploreDirective directive = ScenarioExplorer.IsAskedFor(scenario) ? scenario.Explore!
+            : options.Preemptions is { } most ? new ExploreDirective(ExploreKind.Preemptions, most, options.EventsOnPath)
+            : new ExploreDirective(ExploreKind.Exhaustive, 0, options.EventsOnPath);
+        var subject = new ScenarioSubject(scenario);
+        ExplorationResult explored = ExplorationProgressView.Run(terminal, subject, ScenarioExplorer.Bounded(directive, options));
+        if (save != null && explored.Deciding is { } steps)
+            WitnessFile.Save(Witness.Of(subject, Files.ReadText(scenario.FileName, "scenario", "leave the file where it is"), explored, steps), save);
+        return ScenarioExplorer.Judge(subject, directive, explored);
     }
 
     private static Scenario Load(string path) => Scenario.Parse(Files.ReadText(path, "scenario", "give the path of a scenario, such as tests/litmus/mail-buggy.litmus"), path);

@@ -21,11 +21,14 @@ public sealed class Terminal : IDisposable
     public static Terminal OfProcess()
     {
         var error = new StreamWriter(Console.OpenStandardError(), new UTF8Encoding(false)) { AutoFlush = true, NewLine = "\n" };
-        return new Terminal(new BufferedStream(Console.OpenStandardOutput(), 4096), error, !Console.IsOutputRedirected && !Console.IsErrorRedirected);
+        return new Terminal(new BufferedStream(Console.OpenStandardOutput(), 4096), error, !Console.IsOutputRedirected && !Console.IsErrorRedirected) { In = Console.In };
     }
 
     public TextWriter Out { get; }
     public TextWriter Error { get; }
+
+    /// <summary>What the user types.</summary>
+    public TextReader In { get; init; } = TextReader.Null;
 
     /// <summary>True where somebody watches: progress is shown, and colours.</summary>
     public bool IsInteractive { get; }
