@@ -63,6 +63,9 @@ public static unsafe class DirectStart
 
     public static ulong Rsp(Cpu cpu) => cpu.State->Registers[4];
 
+    /// <summary>Drops all translations: those that came with a snapshot of another machine lead to that one's memory.</summary>
+    public static void ForgetTranslations(Cpu cpu) => CpuMode.FlushTlb(cpu.State, keepGlobal: false);
+
     public static Activity ActivityOf(Cpu cpu) => cpu.State->Activity;
 
     /// <summary>True when the CPU would take an NMI or an interrupt rather than execute its next instruction.</summary>

@@ -96,6 +96,9 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
     /// <summary>It reached a device.</summary>
     public bool ReachedDevice { get; private set; }
 
+    /// <summary>0, 1, 2 for code of 16, 32, 64 bits.</summary>
+    public int CodeMode => (int)(_s->ModeKey & ModeKey.CodeSizeMask);
+
     /// <summary>Physical address of code, for traces.</summary>
     public ulong? PhysicalOfCode(ulong linear) => Physical(linear);
 

@@ -14,6 +14,9 @@ internal static unsafe class StateMixer
         return hash ^ (hash >> 29);
     }
 
+    /// <summary>Of a CPU.</summary>
+    public static ulong OfCpu(Cpu cpu) => OfCpu(cpu.State);
+
     /// <summary>Everything architectural in a CPU's state; not: counters, caches, addresses of the host, the last fault.</summary>
     public static ulong OfCpu(CpuState* s)
     {

@@ -36,7 +36,7 @@ internal sealed record WitnessEvent(
 internal sealed record WitnessFetch(ulong Unit, ulong Physical, byte[] Content, int TakenAt, bool Old);
 
 /// <summary>Follows a run of an explored machine and writes its events down.</summary>
-internal sealed unsafe class WitnessRecorder(ExploredMachine machine, WitnessText text, IReadOnlyList<WitnessWatch> watches) : ITrace
+internal sealed class WitnessRecorder(ExploredMachine machine, WitnessText text, IReadOnlyList<WitnessWatch> watches) : ITrace
 {
     private const int LongestInstruction = 15;
 
@@ -68,7 +68,7 @@ internal sealed unsafe class WitnessRecorder(ExploredMachine machine, WitnessTex
         _fetches.Clear();
         _interrupted = false;
         _rip = cpu.LinearRip;
-        _mode = (int)(cpu.State->ModeKey & ModeKey.CodeSizeMask);
+        _mode = cpu.CodeMode;
         _stores = cpu.Cpu.StoreBuffer.Count;
         _patches = machine.Journal.PatchCount;
         if (!cpu.InterruptIsDue)

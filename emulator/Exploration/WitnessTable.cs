@@ -21,7 +21,7 @@ public sealed class WitnessTable
     private WitnessTable(ExploredMachine machine, WitnessText text, List<WitnessWatch> watches, List<WitnessEvent> events, FinalState end)
     {
         (_subject, _text, _watches, _events, _cpuCount, Finding, Ending) = (machine.Subject, text, watches, events, machine.Cpus.Count, end.Finding, end.Finding?.Text ?? end.Outcome);
-        FinalStates = [.. machine.Machine.Cpus.Select(WitnessValidation.StateOf)];
+        FinalStates = [.. machine.Machine.Cpus.Select(StateMixer.OfCpu)];
         int[] shown = [.. Enumerable.Range(0, watches.Count).Where(i => watches[i].IsCode || watches[i].IsAsked)
             .Concat(Enumerable.Range(0, watches.Count).Where(i => !watches[i].IsCode && !watches[i].IsAsked && Changes(i) > 0).OrderByDescending(Changes).Take(MostVariables).Order())];
         Watches = [.. shown.Select(i => new WatchedBytes(watches[i].Name, watches[i].Address, watches[i].Length))];

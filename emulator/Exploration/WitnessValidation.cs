@@ -25,7 +25,7 @@ public sealed class WitnessValidation
         _machine = machine;
         // The machine may have its state from another one: its translations lead to that one's memory, and the pages of code are not watched yet.
         foreach (Cpu cpu in machine.Cpus)
-            FlushTranslations(cpu);
+            DirectStart.ForgetTranslations(cpu);
         foreach ((WitnessWatch watch, _) in table.FinalMemory)
             if (watch.IsCode)
                 machine.Agents[0].Versions(watch.Address & ~(ulong)(machine.Agents[0].Queue.Unit - 1));
@@ -65,7 +65,7 @@ public sealed class WitnessValidation
 
     private string? JudgeEnd(Subject subject)
     {
-        ulong[] states = [.. _machine.Cpus.Select(StateOf)];
+        ulong[] states = [.. _machine.Cpus.Select(StateMixer.OfCpu)];
         for (int c = 0; c < states.Length; c++)
             if (states[c] != _table.FinalStates[c])
                 return $"CPU {c} ends in another state";
@@ -88,10 +88,6 @@ public sealed class WitnessValidation
         _machine.Memory.TryRead(watch.Address, bytes);
         return bytes;
     }
-
-    private static unsafe void FlushTranslations(Cpu cpu) => CpuMode.FlushTlb(cpu.State, keepGlobal: false);
-
-    internal static unsafe ulong StateOf(Cpu cpu) => StateMixer.OfCpu(cpu.State);
 
     /// <summary>Fetches that happen before an event, in order.</summary>
     private IEnumerable<(int Cpu, WitnessFetch Fetch)> Before(int index)
