@@ -3,7 +3,6 @@ using System.Globalization;
 using Emu.Boot;
 using Emu.Cpus;
 using Emu.Execution;
-using Emu.Exploration;
 using Emu.Machines;
 
 namespace Emu.Cli;
