@@ -83,7 +83,8 @@ public sealed unsafe class ModelledCpu : IDisposable
         byte* host = Locate(unit, out ulong physical);
         if (host == null)
             return 0;
-        return Queue.Profile.Retention == Retention.Queue ? 1 : _history.Versions(physical, Queue.Unit, SerialisedAt, Cpu.Index.Value, OwnLinear(unit));
+        // Its own store, which the fetch will see in memory, is newer than all of them.
+        return Queue.Profile.Retention == Retention.Queue || OwnStoreWaits(unit, physical, Queue.Unit) ? 1 : _history.Versions(physical, Queue.Unit, SerialisedAt, Cpu.Index.Value, OwnLinear(unit));
     }
 
     /// <summary>The fetch event: reads one unit into the queue. False when nothing can be read there (no translation, no RAM).</summary>
@@ -94,6 +95,7 @@ public sealed unsafe class ModelledCpu : IDisposable
         byte* host = Locate(unit, out ulong physical);
         if (host == null)
             return false;
+        DrainOwnStores(unit, physical, Queue.Unit);
         if (version == 0)
         {
             Queue.Take(unit, physical, host);
@@ -114,10 +116,13 @@ public sealed unsafe class ModelledCpu : IDisposable
         for (ulong unit = Queue.NextInOrder(); unit != ulong.MaxValue; unit = Queue.NextInOrder())
         {
             ulong at = Math.Max(unit, Queue.Start);
+            if (at >= Queue.Start + (ulong)Queue.Profile.Depth)
+                return;
             byte* host = Locate(at, out ulong physical);
             int before = Queue.Ready;
             if (host == null)
                 return;
+            DrainOwnStores(at, physical, Page.Size - (int)(at & Page.OffsetMask));
             Queue.Fill(at, physical, host);
             if (Queue.Ready == before)
                 return;
@@ -234,7 +239,12 @@ public sealed unsafe class ModelledCpu : IDisposable
     }
 
     /// <summary>Copies what the CPU's agents hold beyond registers and store buffer.</summary>
-    public (byte[] Queue, ulong SerialisedAt) Save() => (Queue.Save(), SerialisedAt);
+    public (byte[] Queue, ulong SerialisedAt) Save()
+    {
+        // What is to be flushed is flushed now, so that it need not be remembered apart.
+        Resync();
+        return (Queue.Save(), SerialisedAt);
+    }
 
     /// <summary>Takes it back.</summary>
     public void Restore(byte[] queue, ulong serialisedAt)
@@ -298,14 +308,20 @@ public sealed unsafe class ModelledCpu : IDisposable
             return null;
         if ((Cpu.Memory.Flags[Cpu.Memory.Offset(physical) >> Page.Shift] & PageFlags.Code) == 0)
             _cache.WatchPage(physical);
-        // A fetch does not miss the CPU's own earlier stores.
-        if (Cpu.StoreBuffer.Count != 0)
-        {
-            bool byLinear = Queue.Profile.CompareBy == CompareBy.Linear;
-            if (Cpu.StoreBuffer.Overlaps(byLinear ? linear : physical, Page.Size - (int)(linear & Page.OffsetMask), byLinear))
-                Cpu.StoreBuffer.DrainAll();
-        }
         return host;
+    }
+
+    /// <summary>A fetch does not miss the CPU's own earlier stores (SDM, "Self-Modifying Code"): those that it would overtake reach memory first.</summary>
+    private void DrainOwnStores(ulong linear, ulong physical, int length)
+    {
+        if (OwnStoreWaits(linear, physical, length))
+            Cpu.StoreBuffer.DrainAll();
+    }
+
+    private bool OwnStoreWaits(ulong linear, ulong physical, int length)
+    {
+        bool byLinear = Queue.Profile.CompareBy == CompareBy.Linear;
+        return Cpu.StoreBuffer.Count != 0 && Cpu.StoreBuffer.Overlaps(byLinear ? linear : physical, length, byLinear);
     }
 
     /// <summary>

@@ -39,6 +39,15 @@ internal sealed unsafe partial class ExploredCpu
                 return;
         }
         int length = decoded->Length;
+        if (patched && OwnStoreTouches(linear, physical, length))
+        {
+            // A write to prefetched code empties the queue, and not only when it has reached memory: what is fetched now finds it there.
+            Cpu.StoreBuffer.DrainAll();
+            Fetch.Follow(linear);
+            if (!Gather(linear, out decoded, out patched))
+                return;
+            length = decoded->Length;
+        }
         if ((s->ModeKey & ModeKey.CsNotFlat) != 0 && s->Rip + (ulong)length - 1 > s->Cs.Limit)
         {
             Raise(Vector.GeneralProtection);
@@ -60,6 +69,7 @@ internal sealed unsafe partial class ExploredCpu
         bool trap = (s->SystemFlags & Rflags.Tf) != 0;
         bool open = (s->SystemFlags & Rflags.If) != 0;
         ulong stack = s->Registers[4];
+        _load = _store = 0;
         bool retired = _stepper.Execute(s, decoded);
         if (!Fetch.Flushed && LinearRip == next)
             Fetch.Advance(next);
@@ -75,8 +85,21 @@ internal sealed unsafe partial class ExploredCpu
             _machine.Problem ??= Cpu.StopMessage ?? "unsupported";
         if (stack != s->Registers[4])
             NoteStackSwitch(stack);
-        while (_interrupts > 0 && s->Registers[4] == _interruptedStack[_interrupts - 1])
+        if (_interrupts > 0 && !_conflict)
+            FollowHandler(decoded);
+    }
+
+    private void FollowHandler(Stepper.Entry* decoded)
+    {
+        if (_interrupted.IsFollowing && _interrupted.Executed(_s, decoded, _load, _store))
+            Expose();
+        while (_interrupts > 0 && _s->Registers[4] == _interruptedStack[_interrupts - 1])
+        {
             _interrupts--;
+            // Of nested handlers the inner one is followed, and then none: the outer one counts as changed by it.
+            if (!_interrupted.IsFollowing || _interrupted.Leave(_s, LinearRip))
+                Expose();
+        }
     }
 
     /// <summary>Collects the bytes of an instruction from plain memory and from patched units, as many as it takes.</summary>
@@ -134,6 +157,12 @@ internal sealed unsafe partial class ExploredCpu
         }
     }
 
+    private bool OwnStoreTouches(ulong linear, ulong physical, int length)
+    {
+        bool byLinear = Cpu.Profile.CompareBy == CompareBy.Linear;
+        return Cpu.StoreBuffer.Count != 0 && Cpu.StoreBuffer.Overlaps(byLinear ? linear : physical, length, byLinear);
+    }
+
     /// <summary>A fetch does not miss the CPU's own earlier stores (SDM, "Self-Modifying Code").</summary>
     private bool OwnStoreWaits(ulong physical, ulong linear)
     {
@@ -187,6 +216,15 @@ internal sealed unsafe partial class ExploredCpu
             return null;
         ulong physical = (e->PhysicalAndFlags & Page.Mask) | (linear & Page.OffsetMask);
         return Cpu.Memory.Offset(physical) == ulong.MaxValue ? null : physical;
+    }
+
+    /// <summary>Where it stands without having tried the next instruction: what its queue may fetch from now on.</summary>
+    private void LookAhead()
+    {
+        ulong linear = LinearRip;
+        Fetch.Follow(linear);
+        if (_machine.Shared.Units.Count != 0 && Physical(linear) is { } physical)
+            NoteReach(linear, physical, Page.Size - (int)(linear & Page.OffsetMask));
     }
 
     private void NoteReach(ulong linear, ulong physical, int inPage)

@@ -38,6 +38,10 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
     private readonly byte* _bytes;
     private readonly CpuState* _before;
     private readonly LocalApic _apic;
+    private readonly InterruptedProgram _interrupted = new();
+
+    /// <summary>Linear addresses that the instruction loaded from and stored to; 0 where it did not.</summary>
+    private ulong _load, _store;
 
     /// <summary>The instruction that runs is known to be a choice, and may touch what it likes.</summary>
     private bool _permitted;
@@ -153,9 +157,15 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
             RunStraight();
     }
 
-    /// <summary>A message has arrived: takes it if it can.</summary>
-    public void Delivered()
+    /// <summary>A message has arrived: takes it if it can, and is to.</summary>
+    public void Delivered(bool take)
     {
+        if (!take)
+        {
+            if (InterruptIsDue)
+                Pause = Pause.Interrupt;
+            return;
+        }
         if (InterruptIsDue || (Cpu.Mailbox & (Mail.Init | Mail.Sipi)) != 0)
             Execute();
     }
@@ -163,10 +173,8 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
     /// <summary>Runs until something that concerns others comes next.</summary>
     public void RunStraight()
     {
-        int ran = 0;
-        int nextMark = FirstMark;
-        ulong markRip = 0;
-        ulong markHash = 0;
+        int left = ExploredMachine.LongestPrivateRun;
+        var round = new PrivateRound();
         while (true)
         {
             if (_s->Activity != Activity.Active)
@@ -187,20 +195,12 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
                 Pause = Pause.Rest;
                 break;
             }
-            // Back where it was, with nothing changed (Brent's way to find a cycle): it would go round for ever.
-            bool goesRound = ran > FirstMark && LinearRip == markRip && PrivateHash() == markHash;
-            if (goesRound || ran == ExploredMachine.LongestPrivateRun)
+            if (IsExposed || left-- == 0 || (left < PrivateRound.Begins && round.IsComplete(StateMixer.Mix(StateMixer.OfCpu(_s), _machine.Journal.Hash))))
             {
-                Pause = Pause.Private;
+                Pause = IsExposed ? Pause.Choice : Pause.Private;
+                LookAhead();
                 break;
             }
-            if (ran == nextMark)
-            {
-                markRip = LinearRip;
-                markHash = PrivateHash();
-                nextMark *= 2;
-            }
-            ran++;
             if (!TryOne())
             {
                 Pause = _conflictKind;
@@ -211,10 +211,30 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         ClearDeadStack();
     }
 
-    /// <summary>After so many instructions on its own it is worth looking whether a CPU goes round.</summary>
-    private const int FirstMark = 64;
+    /// <summary>A handler could interrupt here to which it matters where.</summary>
+    private bool IsExposed
+    {
+        get
+        {
+            SharedBytes shared = _machine.Shared;
+            if (((shared.Exposed | shared.ExposedToNmi) >> Index & 1) == 0 || _s->InterruptShadow != 0)
+                return false;
+            return ((shared.Exposed >> Index & 1) != 0 && (_s->SystemFlags & Rflags.If) != 0) || ((shared.ExposedToNmi >> Index & 1) != 0 && _s->NmiBlocked == 0);
+        }
+    }
 
-    private ulong PrivateHash() => StateMixer.Mix(StateMixer.OfCpu(_s), _machine.Journal.Hash);
+    private void Expose()
+    {
+        SharedBytes shared = _machine.Shared;
+        uint bit = 1u << Index;
+        if (((_interrupted.IsNmi ? shared.ExposedToNmi : shared.Exposed) & bit) != 0)
+            return;
+        if (_interrupted.IsNmi)
+            shared.ExposedToNmi |= bit;
+        else
+            shared.Exposed |= bit;
+        _machine.Accesses.IsNew = true;
+    }
 
     /// <summary>One instruction, unless it concerns others: then nothing happened, and the answer is false.</summary>
     private bool TryOne()
@@ -283,11 +303,15 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         ulong rip = LinearRip;
         bool nested = _interrupts < _interruptedStack.Length;
         int blocked = _s->NmiBlocked;
+        Buffer.MemoryCopy(_s, _before, sizeof(CpuState), sizeof(CpuState));
         Events.Service(Cpu);
         if (_machine.Shared.NoteInterrupt(Index, _s->NmiBlocked != blocked))
             _machine.Accesses.IsNew = true;
         if (_s->Activity == Activity.Active && nested && _s->Registers[4] != stack)
+        {
             _interruptedStack[_interrupts++] = stack;
+            _interrupted.Enter(_s, rip, _before);
+        }
         NoteStackSwitch(stack);
         _machine.Interrupted(this, rip);
     }
@@ -306,8 +330,12 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
     {
         SharedBytes shared = _machine.Shared;
         _machine.Accesses.Load(physical, size, AgentAt(linear), shared);
-        if (linear < _stackPointer && linear >= _stackPointer - NearStack)
+        _load = linear;
+        if (linear < _stackPointer && linear >= _stackPointer - NearStack && !shared.BelowStack)
+        {
             shared.BelowStack = true;
+            _machine.Accesses.IsNew = true;
+        }
         Sharing sharing = shared.Of(physical, size) & (Sharing.Cpus | Sharing.Contexts);
         if (sharing == 0)
             return;
@@ -342,6 +370,7 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         public LazyFetch Fetch { get; }
         public ulong[] InterruptedStack { get; } = new ulong[4];
         public int Interrupts;
+        public InterruptedProgram Interrupted { get; } = new();
         public Region[] Regions { get; } = new Region[4];
         public int RegionCount;
         public Pause Pause;
@@ -356,6 +385,7 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
             SharedBytes shared = cpu._machine.Shared;
             cpu._machine.Accesses.Store(address, size, cpu.AgentAt(linear), shared);
             cpu.NoteStack(linear);
+            cpu._store = linear;
             Sharing sharing = shared.Of(address, size);
             StoreBuffer buffer = cpu.Cpu.StoreBuffer;
             // An interrupt handler comes before or after it: the handler sees that if it looks there, and others by what the handler stores.
@@ -384,6 +414,7 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         capture.Fetch.CopyFrom(Fetch);
         capture.Interrupts = _interrupts;
         _interruptedStack.CopyTo(capture.InterruptedStack, 0);
+        capture.Interrupted.CopyFrom(_interrupted);
         capture.RegionCount = _regionCount;
         _regions.CopyTo(capture.Regions, 0);
         capture.Pause = Pause;
@@ -398,6 +429,7 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         Fetch.CopyFrom(capture.Fetch);
         _interrupts = capture.Interrupts;
         capture.InterruptedStack.CopyTo(_interruptedStack, 0);
+        _interrupted.CopyFrom(capture.Interrupted);
         _regionCount = capture.RegionCount;
         capture.Regions.CopyTo(_regions, 0);
         Pause = capture.Pause;

@@ -58,6 +58,8 @@ internal sealed unsafe class ExploredMachine : IDisposable
         for (int i = 0; i < memory.PageCount; i++)
             memory.Flags[i] &= ~PageFlags.Code;
         Shared = shared ?? new SharedBytes(memory) { Unit = UnitOf(subject.Profile) };
+        if (_run.AsksWhereInterrupted)
+            Shared.Exposed = Shared.ExposedToNmi = uint.MaxValue;
         Accesses = new AccessMap(memory);
         _stops = [.. subject.Stops];
         _stepper = new Stepper(new InstructionDecoder(Machine.Options.Model));
@@ -130,8 +132,13 @@ internal sealed unsafe class ExploredMachine : IDisposable
         }
         IReadOnlyList<InterruptMessage> pending = Machine.Fabric.Pending;
         for (int i = 0; i < pending.Count; i++)
-            if (IsWorthDelivering(pending, i))
-                steps.Add(new Step((byte)pending[i].Target.Value, StepKind.Deliver, (byte)i, default));
+        {
+            if (!IsWorthDelivering(pending, i))
+                continue;
+            steps.Add(new Step((byte)pending[i].Target.Value, StepKind.Deliver, (byte)i, default));
+            if (OthersFollow(pending, i) && Cpus[pending[i].Target.Value].WouldTake(pending[i]))
+                steps.Add(new Step((byte)pending[i].Target.Value, StepKind.Arrive, (byte)i, default));
+        }
     }
 
     /// <summary>Lets an event happen.</summary>
@@ -153,7 +160,7 @@ internal sealed unsafe class ExploredMachine : IDisposable
                 Trace?.Delivered(message);
                 Machine.Fabric.Deliver(message);
                 Events++;
-                cpu.Delivered();
+                cpu.Delivered(take: step.Kind == StepKind.Deliver);
                 break;
         }
         if (Journal.TablesChanged)
@@ -284,6 +291,19 @@ internal sealed unsafe class ExploredMachine : IDisposable
             if (i != index && pending[i].Target == message.Target && pending[i].Vector == message.Vector && pending[i].Mode == message.Mode)
                 return true;
         return Cpus[message.Target.Value].Apic.IsRequested(message.Vector);
+    }
+
+    /// <summary>A message waits that could merge with this one before it is taken, or that only now can overtake it in importance.</summary>
+    private static bool OthersFollow(IReadOnlyList<InterruptMessage> pending, int index)
+    {
+        InterruptMessage message = pending[index];
+        for (int i = 0; i < pending.Count; i++)
+        {
+            InterruptMessage other = pending[i];
+            if (i != index && other.Target == message.Target && (other.Source == message.Source || (other.Vector == message.Vector && other.Mode == message.Mode)))
+                return true;
+        }
+        return false;
     }
 
     private void ForgetTranslations()

@@ -40,6 +40,8 @@ public sealed class ScenarioSubject(Scenario scenario) : Subject
 
         public override void Unsynchronised(ExploredCpu cpu, ulong linear, XmcVerdict verdict) => _book.Record(ScenarioEventKind.Unsynchronised, cpu.Index);
 
+        public override bool AsksWhereInterrupted => _scenario.Events.Any(e => e.Kind == ScenarioEventKind.Interrupted && e.Address != null);
+
         public override void Raised(ExploredCpu cpu, Vector vector)
         {
             if (vector == Vector.Breakpoint)

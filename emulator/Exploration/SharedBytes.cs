@@ -63,6 +63,11 @@ internal sealed class SharedBytes(PhysicalMemory memory)
     /// <param name="open">Its interrupt flag is set; NMIs come in any case.</param>
     public bool IsInterruptible(int cpu, bool open) => ((open ? _interrupted : _nonMaskable) >> cpu & 1) != 0;
 
+    /// <summary>CPUs of which it matters between which two instructions an interrupt comes: bit n is CPU n. And the same of NMIs.</summary>
+    public uint Exposed { get; set; }
+
+    public uint ExposedToNmi { get; set; }
+
     public Sharing this[ulong physical]
     {
         get

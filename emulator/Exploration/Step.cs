@@ -9,12 +9,15 @@ public enum StepKind : byte
     /// <summary>The oldest store of its buffer reaches memory.</summary>
     Drain,
 
-    /// <summary>An interrupt message reaches it.</summary>
+    /// <summary>An interrupt message reaches it, and it takes the interrupt if it can.</summary>
     Deliver,
+
+    /// <summary>An interrupt message reaches it, and waits for another one that comes before the CPU does anything: of equal ones only one is left, of different ones the more important is taken first.</summary>
+    Arrive,
 }
 
 /// <summary>One choice of an exploration.</summary>
 /// <param name="Cpu">The CPU that it happens to.</param>
-/// <param name="Message">Of <see cref="StepKind.Deliver"/>: position of the message among those that wait.</param>
+/// <param name="Message">Of <see cref="StepKind.Deliver"/> and <see cref="StepKind.Arrive"/>: position of the message among those that wait.</param>
 /// <param name="Picks">Of <see cref="StepKind.Execute"/>: the versions that were fetched.</param>
 public readonly record struct Step(byte Cpu, StepKind Kind, byte Message, Picks Picks);

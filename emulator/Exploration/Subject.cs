@@ -24,7 +24,7 @@ public abstract class Subject
     internal abstract SubjectRun Start();
 
     /// <summary>The profile as an exploration runs it: a store buffer of the abstract machine of x86-TSO has no bound, and this one as good as none.</summary>
-    protected static FetchProfile Unbounded(FetchProfile profile) =>
+    internal static FetchProfile Unbounded(FetchProfile profile) =>
         profile.StoreBuffer == 0 ? profile : profile with { StoreBuffer = FetchProfileFields.MaximumStoreBuffer };
 }
 
@@ -35,6 +35,9 @@ internal abstract class SubjectRun(Machine machine)
 
     /// <summary>What it has noted of the path; part of the state of the machine.</summary>
     public virtual ulong Happened { get; set; }
+
+    /// <summary>It matters between which two instructions a CPU was interrupted.</summary>
+    public virtual bool AsksWhereInterrupted => false;
 
     /// <summary>An exception was raised.</summary>
     public virtual void Raised(ExploredCpu cpu, Vector vector)

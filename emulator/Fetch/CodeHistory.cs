@@ -75,6 +75,19 @@ public sealed unsafe class CodeHistory : ICodeObserver
         return Writer.Nobody;
     }
 
+    /// <summary>Equal where the same changes were made, by the same CPUs, since a point in time.</summary>
+    public ulong HashSince(ulong since)
+    {
+        ulong hash = 0;
+        for (int i = since > _dropped ? (int)(since - _dropped) : 0; i < _count; i++)
+        {
+            Change c = _changes[i];
+            foreach (ulong word in (ReadOnlySpan<ulong>)[c.Address, (ulong)c.Length, c.Old, (ulong)c.Writer.Cpu, c.Writer.Linear])
+                hash = (hash ^ word) * 0x9E37_79B9_7F4A_7C15 ^ (hash >> 29);
+        }
+        return hash;
+    }
+
     /// <summary>Forgets changes before the point that no CPU can look behind any more.</summary>
     public void Trim(ulong oldest)
     {

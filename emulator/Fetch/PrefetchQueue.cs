@@ -89,7 +89,8 @@ public sealed unsafe class PrefetchQueue : IDisposable
     public int Candidates(Span<ulong> units)
     {
         int n = 0;
-        ulong end = _start + (ulong)_depth;
+        // Beyond the depth only what the next instruction turns out to need is read.
+        ulong end = _start + (ulong)Profile.Depth;
         for (ulong at = (_start + (ulong)_ready) & ~(ulong)(Unit - 1); at < end && n < units.Length; at += (ulong)Unit)
         {
             if (IsPresent(Math.Max(at, _start)))
@@ -137,7 +138,7 @@ public sealed unsafe class PrefetchQueue : IDisposable
     {
         NotePage(linear, physical);
         // Whole units only: the last one may reach beyond the depth.
-        ulong end = (_start + (ulong)_depth + (ulong)Unit - 1) & ~(ulong)(Unit - 1);
+        ulong end = (_start + (ulong)Profile.Depth + (ulong)Unit - 1) & ~(ulong)(Unit - 1);
         int n = (int)Math.Min(end - linear, Page.Size - (linear & Page.OffsetMask));
         int index = IndexOf(linear);
         if (_present == null)

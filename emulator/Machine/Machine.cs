@@ -104,6 +104,9 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     /// <summary>The checker of cross-modifying code, where <see cref="MachineOptions.Check"/> asks for one.</summary>
     public XmcMonitor? Monitor { get; }
 
+    /// <summary>What code was; for an explorer that takes the machine back to earlier states.</summary>
+    internal CodeHistory History => _history;
+
     /// <summary>Instructions retired by all CPUs.</summary>
     public ulong Instructions { get; private set; }
 

@@ -59,7 +59,8 @@ public sealed unsafe class MemoryJournal
         ulong old = _memory.Read(address, size);
         if (size < 8)
             value &= (1UL << (8 * size)) - 1;
-        if (old == value)
+        // A store to code counts even where it changes nothing: its own CPU fetches anew behind it.
+        if (old == value && (flags & PageFlags.Patched) == 0)
             return;
         if (Count == _entries.Length)
             Array.Resize(ref _entries, Count * 2);

@@ -19,6 +19,8 @@ public sealed partial class LayeringTests
         ("emulator/Execution/", "the dispatch loop"),
         ("emulator/Interrupts/LocalApic.cs", "reads the APIC base and the TSC offset of its CPU's state"),
         ("emulator/Exploration/Explored", "an explored CPU is tried and taken back by copies of its state, and fed with bytes of guest RAM"),
+        ("emulator/Exploration/InterruptedProgram.cs", "looks at a CPU's registers before and behind an interrupt"),
+        ("emulator/Exploration/NaiveMachine.cs", "copies a machine's whole state out and in"),
         ("emulator/Exploration/LazyFetch.cs", "reads versions of code out of guest RAM"),
         ("emulator/Exploration/StateMixer.cs", "hashes a CPU's state"),
         ("emulator/Machine/", "composes CPUs: budgets and snapshots live in their state and in guest RAM"),
