@@ -1,8 +1,4 @@
 using System.Diagnostics;
-using Emu.Cpus;
-using Emu.Execution;
-using Emu.Interrupts;
-using Emu.Machines;
 using Emu.Scenarios;
 
 namespace Emu.Exploration;
