@@ -59,10 +59,10 @@ internal sealed unsafe partial class ExploredCpu
             _machine.Accesses.Execute(next, length - inPage, agent, _machine.Shared);
         if (patched && !Validate(linear, physical, length))
             return;
-        Run(decoded, linear + (ulong)length, patched ? _bytes[0] : *host);
+        Run(decoded, linear + (ulong)length);
     }
 
-    private void Run(Stepper.Entry* decoded, ulong next, byte first)
+    private void Run(Stepper.Entry* decoded, ulong next)
     {
         CpuState* s = _s;
         int shadow = s->InterruptShadow;
@@ -77,7 +77,7 @@ internal sealed unsafe partial class ExploredCpu
             Events.AfterStep(Cpu, retired, shadow, trap);
         if (retired)
             s->Retired++;
-        _trapped = first == Int3 && LinearRip != next && !_conflict;
+        _trapped = LinearRip != next && !_conflict && IsInt3(decoded);
         // An interrupt that is under way can come before this instruction, and not after it.
         if (open && (s->SystemFlags & Rflags.If) == 0)
             Conflict(Pause.Choice);
@@ -87,6 +87,19 @@ internal sealed unsafe partial class ExploredCpu
             NoteStackSwitch(stack);
         if (_interrupts > 0 && !_conflict)
             FollowHandler(decoded);
+    }
+
+    /// <summary>INT3, behind whatever prefixes: a patch may leave one before it.</summary>
+    private static bool IsInt3(Stepper.Entry* decoded)
+    {
+        byte* bytes = (byte*)&decoded->BytesLow;
+        int last = decoded->Length - 1;
+        if (bytes[last] != Int3)
+            return false;
+        for (int i = 0; i < last; i++)
+            if (bytes[i] is not ((>= 0x40 and <= 0x4F) or 0x66 or 0x67 or 0xF2 or 0xF3 or 0x26 or 0x2E or 0x36 or 0x3E or 0x64 or 0x65))
+                return false;
+        return true;
     }
 
     private void FollowHandler(Stepper.Entry* decoded)

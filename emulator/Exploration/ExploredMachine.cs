@@ -180,6 +180,12 @@ internal sealed unsafe class ExploredMachine : IDisposable
         ulong hash = StateMixer.Mix(Journal.Hash, _run.Happened);
         foreach (ulong h in _hashes)
             hash = StateMixer.Mix(hash, h);
+        // Whether memory ever held some bytes together depends on the order of all changes, also of those that every CPU has noticed.
+        for (int i = 0; _run.AsksForTorn && i < Journal.PatchCount; i++)
+        {
+            ref readonly JournalEntry e = ref Journal.Patch(i);
+            hash = StateMixer.Mix(StateMixer.Mix(hash, e.Address << 4 ^ (ulong)e.Size), e.Old);
+        }
         // Any order is possible between messages of different senders or targets.
         ulong messages = 0;
         IReadOnlyList<InterruptMessage> pending = Machine.Fabric.Pending;

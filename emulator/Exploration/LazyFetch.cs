@@ -305,7 +305,7 @@ internal sealed unsafe class LazyFetch
         {
             hash = StateMixer.Mix(hash, _bound[i] - Start);
             for (int b = 0; b < Unit; b++)
-                hash = hash * 31 + _content[i * Unit + b];
+                hash = StateMixer.Mix(hash, _content[i * Unit + b]);
         }
         if (IsWindow)
             return _journal.PatchCount == SerialisedAt ? hash : StateMixer.Mix(hash, HashOfWindow(units));
@@ -373,7 +373,7 @@ internal sealed unsafe class LazyFetch
             {
                 ulong one = unit;
                 for (int b = 0; b < Unit; b++)
-                    one = one * 31 + _versions[v * Unit + b];
+                    one = StateMixer.Mix(one, _versions[v * Unit + b]);
                 set += StateMixer.Mix(one, unit);
             }
             hash = StateMixer.Mix(hash, set);

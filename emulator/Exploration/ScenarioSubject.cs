@@ -26,6 +26,7 @@ public sealed class ScenarioSubject(Scenario scenario) : Subject
         {
             _scenario = scenario;
             _book = new OutcomeBook(scenario, Machine);
+            AsksForTorn = scenario.Events.Any(e => e.Kind == ScenarioEventKind.Torn);
             Checks = scenario.Events.Any(e => e.Kind == ScenarioEventKind.Unsynchronised);
         }
 
@@ -39,6 +40,8 @@ public sealed class ScenarioSubject(Scenario scenario) : Subject
         public override bool Checks { get; }
 
         public override void Unsynchronised(ExploredCpu cpu, ulong linear, XmcVerdict verdict) => _book.Record(ScenarioEventKind.Unsynchronised, cpu.Index);
+
+        public override bool AsksForTorn { get; }
 
         public override bool AsksWhereInterrupted => _scenario.Events.Any(e => e.Kind == ScenarioEventKind.Interrupted && e.Address != null);
 

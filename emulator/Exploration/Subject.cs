@@ -36,6 +36,9 @@ internal abstract class SubjectRun(Machine machine)
     /// <summary>What it has noted of the path; part of the state of the machine.</summary>
     public virtual ulong Happened { get; set; }
 
+    /// <summary>It matters whether memory ever held together the bytes that were executed.</summary>
+    public virtual bool AsksForTorn => false;
+
     /// <summary>It matters between which two instructions a CPU was interrupted.</summary>
     public virtual bool AsksWhereInterrupted => false;
 
