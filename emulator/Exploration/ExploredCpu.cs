@@ -179,6 +179,12 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         {
             if (_s->Activity != Activity.Active)
             {
+                // One that came while interrupts were held off wakes it at once.
+                if (InterruptIsDue)
+                {
+                    Pause = Pause.Interrupt;
+                    break;
+                }
                 if (_s->Activity != Activity.Waiting || !Events.Service(Cpu))
                 {
                     Pause = Pause.Rest;
