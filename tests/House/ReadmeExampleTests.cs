@@ -88,6 +88,6 @@ public sealed partial class ReadmeExampleTests
     [GeneratedRegex("\"[^\"]*\"|[^ \"]+")]
     private static partial Regex Word();
 
-    [GeneratedRegex(@"\d+\.\d MIPS, run hash 0x\w{16}")]
+    [GeneratedRegex(@"\d+\.\d MIPS, run hash 0x\w{16}|\d+ states, \d+ choices, \d+ events, [\d.]+ s")]
     private static partial Regex Measured();
 }
