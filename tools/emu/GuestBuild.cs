@@ -26,7 +26,7 @@ internal static class GuestBuild
     }
 
     private static bool IsNewer(string guest, DateTime image) =>
-        new[] { "arch", "boot", "kernel", "include", "" }.SelectMany(d => Directory.EnumerateFiles(Path.Combine(guest, d)))
+        new[] { "arch", "boot", "kernel", "include", "protocols", "" }.SelectMany(d => Directory.EnumerateFiles(Path.Combine(guest, d)))
             .Any(f => Sources.Contains(Path.GetExtension(f)) && File.GetLastWriteTimeUtc(f) > image);
 
     private static void Make(string guest, bool force)

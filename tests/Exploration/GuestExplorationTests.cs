@@ -8,96 +8,40 @@ using Xunit;
 
 namespace Emu.Tests.Exploration;
 
-/// <summary>The cells of <c>emu matrix --explore</c> on which the thread of 2009, LKML since then and the manuals decide.</summary>
-public sealed class VerdictTableTests
+/// <summary>Explorations of the guest: profiles' switches, more CPUs, threads, and what cannot be explored. <see cref="Guest.GuestVerdictTests"/> has the verdicts of the thread.</summary>
+public sealed class GuestExplorationTests
 {
     private const string Safe = "safe";
 
     /// <summary>Guest's command line, profile (with a field that is changed, if any), verdict: "safe" or the kinds of finding of which there must be one.</summary>
     public static TheoryData<string, string, string> Cells => new()
     {
-        // The thread: p6.
-        { "protocol=direct", "p6", "unexpected-exception" },
-        { "protocol=int3", "p6", "unexpected-exception" },
-        { "protocol=int3-ipi", "p6", Safe },
-        { "protocol=int3-ipi explore=2", "p6", Safe },
-        { "protocol=text-poke-bp", "p6", Safe },
-        { "protocol=stop-machine", "p6", Safe },
-        { "protocol=up", "p6", Safe },
-
         // Without the exemption of int3 no breakpoint protocol is formally safe; the others are as they were.
-        { "protocol=int3-ipi", "p6-strict", "unexpected-exception" },
+        { "protocol=int3-ipi", "intel-strict", "unexpected-exception" },
         { "protocol=text-poke-bp", "p6-strict", "unexpected-exception" },
         { "protocol=merged", "p6-strict", "unexpected-exception" },
-        { "protocol=stop-machine", "p6-strict", Safe },
-        { "protocol=int3-ipi", "intel-strict", "unexpected-exception" },
-        { "protocol=text-poke-bp", "intel-strict", "unexpected-exception" },
         { "protocol=merged", "intel-strict", "unexpected-exception" },
+        { "protocol=stop-machine", "p6-strict", Safe },
         { "protocol=stop-machine", "intel-strict", Safe },
 
-        // Five bytes, fetched in order.
-        { "protocol=int3-ipi site=jmp5", "p6", Safe },
-        { "protocol=int3-ipi site=line", "p6", Safe },
-        { "protocol=merged site=jmp5", "p6", "torn-instruction" },
-
-        // Granules in any order: one IPI will do within one of them.
-        { "protocol=int3-ipi", "intel", Safe },
-        { "protocol=int3-ipi site=jmp5", "intel", Safe },
-        { "protocol=int3-ipi site=line", "intel", "torn-instruction" },
-        { "protocol=int3-ipi site=jump5-line", "intel", "stale-instruction" },
-        { "protocol=text-poke-bp site=jmp5", "intel", Safe },
-        { "protocol=text-poke-bp site=line", "intel", Safe },
-        { "protocol=text-poke-bp site=jump5-line", "intel", Safe },
-
-        // Merging the breakpoint and the tail (LKML, January 2025).
-        { "protocol=merged site=jmp5", "intel", Safe },
-        { "protocol=merged site=line", "intel", "torn-instruction" },
-
-        // What stands in the handler in place of CPUID.
-        { "protocol=int3-ipi sync=mfence", "intel", Safe },
-        { "protocol=int3-ipi sync=none", "intel", Safe },
-        { "protocol=int3-ipi sync=cpuid site=handler", "intel", Safe },
-        { "protocol=int3-ipi sync=mfence site=handler", "intel", "stale-instruction" },
-        { "protocol=int3-ipi sync=none site=handler", "intel", "stale-instruction" },
-        { "protocol=int3-ipi sync=serialize site=handler", "intel", Safe },
-        { "protocol=int3-ipi sync=iret site=handler", "intel", Safe },
-        { "protocol=int3-ipi sync=mov-cr2 site=handler", "intel", Safe },
-        { "protocol=text-poke-bp sync=mfence", "intel", Safe },
-        { "protocol=text-poke-bp sync=mfence site=handler int3=die", "intel", "unexpected-exception" },
-        { "protocol=text-poke-bp sync=cpuid site=handler int3=die", "intel", Safe },
-        { "protocol=text-poke-bp sync=mfence site=handler-line", "intel", "torn-instruction" },
-
-        // AMD.
-        { "protocol=quadword site=jmp5", "amd", Safe },
-        { "protocol=quadword-no-sync site=jmp5", "amd", "stale-instruction" },
-        { "protocol=direct", "amd", "stale-instruction" },
-        { "protocol=direct-sync", "amd", Safe },
-        { "protocol=direct site=quad", "amd", "torn-instruction" },
-        { "protocol=bytewise site=jmp5", "amd", "unexpected-exception wrong-target torn-instruction" },
-        { "protocol=int3-ipi sync=mfence site=handler", "amd", Safe },
+        // A switch of the profile decides, and nothing else.
         { "protocol=int3-ipi sync=mfence site=handler", "amd mfence-serialises=no", "stale-instruction" },
+        { "protocol=int3-ipi sync=mfence site=handler", "intel mfence-serialises=yes", Safe },
+        { "protocol=int3-ipi", "p6 int3-exempt=no", "unexpected-exception" },
 
-        // The fence of an x2APIC.
-        { "protocol=int3-ipi ipi=x2apic", "p6", "unexpected-exception" },
-        { "protocol=int3-ipi ipi=x2apic", "intel", "stale-instruction" },
-        { "protocol=int3-ipi ipi=x2apic fence=mfence-lfence", "intel", Safe },
-        { "protocol=int3-ipi ipi=x2apic poke=alias-mm", "intel", Safe },
+        // Executed twice, and patched twice.
+        { "protocol=int3-ipi explore=2", "p6", Safe },
+        { "protocol=text-poke-bp patches=2", "intel", Safe },
 
-        // An answer before the sync, and a record that is gone.
-        { "protocol=int3-ipi ack=before-sync", "intel", Safe },
-        { "protocol=int3-ipi ack=before-sync site=nmi", "intel", "stale-instruction" },
-        { "protocol=int3-ipi int3=die", "intel", "unexpected-exception" },
-        { "protocol=int3-ipi-final int3=die", "intel", Safe },
-        { "protocol=text-poke-bp int3=die", "intel", Safe },
         { "protocol=int3-spin", "p6", "deadlock" },
-        { "protocol=stop-machine site=nmi", "intel", "unexpected-exception" },
+        { "protocol=int3-ipi int3=die", "coherent", "unexpected-exception" },
     };
 
     private static readonly BootImage Image = BootImage.OpenFile(Path.Combine(Repository.Root, "images", "emu64.elf"));
 
     [Theory]
     [MemberData(nameof(Cells))]
-    public void Explorer_CellOfTheTable_AgreesWithThreadAndManuals(string commandLine, string profile, string verdict)
+    public void Explorer_GuestOnProfile_GivesTheVerdictOfItsRules(string commandLine, string profile, string verdict)
     {
         ExplorationResult result = Explorer.Run(Subject(commandLine, profile, 2), new ExplorationOptions());
         Assert.Null(result.Problem);
