@@ -29,6 +29,10 @@ internal static partial class Catalogue
     /// <summary>The same on a machine that executes what memory holds: x86-TSO and nothing else.</summary>
     public static Scenario WithCoherentFetch(string name, string form) => Parse(Profile().Replace(Repository.Read(PathOf(name, form)), ""), name, form);
 
+    /// <summary>The same, to be run under random schedules.</summary>
+    public static Scenario Sampled(string name, string form, int runs) =>
+        Parse(Repository.Read(PathOf(name, form)).Replace("explore: exhaustive", $"runs: {runs}", StringComparison.Ordinal), name, form);
+
     public static string InfoOf(Scenario scenario, string key) => scenario.Info.FirstOrDefault(i => i.Key == key).Value ?? "";
 
     /// <summary>Explores in one thread, so that the states are counted in the same way on every host.</summary>

@@ -48,6 +48,19 @@ public sealed partial class CatalogueTests
         Assert.Equal(Catalogue.InfoOf(scenario, "Fetch") == Catalogue.AnyExplorerFindsIt, result.Outcomes.Any(o => o.Holds));
     }
 
+    /// <summary>Another engine, which orders fetch, execute, drain and deliver at random, sees nothing that the exploration does not know.</summary>
+    [Theory]
+    [MemberData(nameof(Entries))]
+    public void Entry_SampledByRandomSchedules_ShowsNothingUnexplored(string name)
+    {
+        foreach (string form in new[] { Catalogue.Broken, Catalogue.Fixed })
+        {
+            ScenarioResult sampled = ScenarioRunner.Run(Catalogue.Sampled(name, form, runs: 300));
+            Assert.Null(sampled.Problem);
+            Assert.Subset(Catalogue.Explore(Catalogue.Load(name, form)).Outcomes.Select(o => o.Text).ToHashSet(), sampled.States.Select(s => s.Text).ToHashSet());
+        }
+    }
+
     [Theory]
     [MemberData(nameof(Entries))]
     public void Twins_DifferInTheFixAlone(string name)

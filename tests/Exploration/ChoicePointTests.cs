@@ -71,6 +71,51 @@ public sealed class ChoicePointTests
         exists ({{outcome}})
         """));
 
+    [Fact]
+    public void Registers_HandlerChangesThem_MayDoSoBetweenAnyTwoInstructions() => Assert.True(Finds("""
+        X86_64 clobber
+        explore: exhaustive
+        {
+          idt[0xf2] = irq;
+        }
+         P0                         | P1           | irq                 ;
+         movl $0xc00f2,(apic+0x300) | movl $1,%ebx | movl $7,%ebx        ;
+                                    | movl %ebx,%ecx | movl $0,(apic+0xb0) ;
+                                    | movl $2,%ebx | iretq               ;
+        exists (1:rcx=7 /\ 1:rbx=2)
+        """));
+
+    [Fact]
+    public void Interrupted_ConditionNamesAPlace_IsSeenThere() => Assert.True(Finds("""
+        X86_64 place
+        explore: exhaustive
+        {
+          idt[0xf2] = irq;
+        }
+         P0                         | P1          | irq                 ;
+         movl $0xc00f2,(apic+0x300) | nop         | movl $0,(apic+0xb0) ;
+                                    | place: nop  | iretq               ;
+                                    | nop         |                     ;
+        exists (interrupted(P1,place))
+        """));
+
+    /// <summary>The local APIC has one bit for a vector: what arrives before the first is taken is one interrupt with it.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void TwoEqualMessages_Explored_MergeOrDoNot(int taken) => Assert.True(Finds($$"""
+        X86_64 merge
+        explore: exhaustive
+        {
+          idt[0xf2] = irq;
+        }
+         P0                         | P1  | P2                         | irq                 ;
+         movl $0x01000000,(apic+0x310) | nop | movl $0x01000000,(apic+0x310) | addl $1,%ebx  ;
+         movl $0xf2,(apic+0x300)    |     | movl $0xf2,(apic+0x300)    | movl $0,(apic+0xb0) ;
+                                    |     |                            | iretq               ;
+        exists (1:rbx={{taken}})
+        """));
+
     private static bool Finds(string text)
     {
         ExplorationResult result = Explorer.Run(new ScenarioSubject(Scenario.Parse(text, "test.litmus")), new ExplorationOptions { Threads = 1 });
