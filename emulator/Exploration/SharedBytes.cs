@@ -24,6 +24,13 @@ internal enum Sharing : byte
     Stop = 16,
 }
 
+/// <summary>What is known of CPUs that take interrupts: bit n is CPU n.</summary>
+/// <param name="Interrupted">They take interrupts.</param>
+/// <param name="NonMaskable">They take NMIs.</param>
+/// <param name="Exposed">It matters between which two instructions an interrupt comes.</param>
+/// <param name="ExposedToNmi">And the same of NMIs.</param>
+internal readonly record struct CpuMarks(uint Interrupted, uint NonMaskable, uint Exposed, uint ExposedToNmi);
+
 /// <summary>
 /// What is known of each byte that several agents touch. Nobody declares it: an exploration that treats everything else as private to one
 /// agent is sound if it meets no conflict outside of this set, and otherwise is repeated with a larger one.
@@ -50,6 +57,13 @@ internal sealed class SharedBytes(PhysicalMemory memory)
     public bool BelowStack { get; set; }
 
     private uint _interrupted, _nonMaskable;
+
+    /// <summary>All that is known of CPUs.</summary>
+    public CpuMarks Cpus
+    {
+        get => new(_interrupted, _nonMaskable, Exposed, ExposedToNmi);
+        set => (_interrupted, _nonMaskable, Exposed, ExposedToNmi) = (value.Interrupted, value.NonMaskable, value.Exposed, value.ExposedToNmi);
+    }
 
     /// <summary>Notes that a CPU takes interrupts, or NMIs. True when that is news.</summary>
     public bool NoteInterrupt(int cpu, bool nonMaskable)

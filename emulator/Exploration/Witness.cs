@@ -41,6 +41,9 @@ public sealed record Witness
     internal IReadOnlyList<(ulong Start, int Length, Sharing Sharing)> Shared { get; init; } = [];
     internal bool BelowStack { get; init; }
 
+    /// <summary>And which CPUs take interrupts.</summary>
+    internal CpuMarks Cpus { get; init; }
+
     /// <summary>A witness of what an exploration of a guest found.</summary>
     /// <param name="imagePath">Where the image is, for those who play it.</param>
     public static Witness Of(GuestSubject subject, string imagePath, ReadOnlySpan<byte> image, ExplorationResult result, ExploredFinding finding) =>
@@ -58,6 +61,7 @@ public sealed record Witness
             Steps = finding.Steps,
             Shared = Ranges(subject, result),
             BelowStack = result.Shared!.BelowStack,
+            Cpus = result.Shared.Cpus,
         };
 
     /// <summary>A witness of a run of a scenario that decides its condition.</summary>
@@ -71,6 +75,7 @@ public sealed record Witness
             Steps = steps,
             Shared = Ranges(subject, result),
             BelowStack = result.Shared!.BelowStack,
+            Cpus = result.Shared.Cpus,
         };
 
     /// <summary>What it is of.</summary>
@@ -117,7 +122,7 @@ public sealed record Witness
     private SharedBytes Marks(ExploredMachine machine)
     {
         PhysicalMemory memory = machine.Machine.Memory;
-        var shared = new SharedBytes(memory) { Unit = machine.Shared.Unit, BelowStack = BelowStack };
+        var shared = new SharedBytes(memory) { Unit = machine.Shared.Unit, BelowStack = BelowStack, Cpus = Cpus };
         foreach ((ulong start, int length, Sharing sharing) in Shared)
             for (int i = 0; i < length; i++)
                 if (memory.Offset(start + (ulong)i) != ulong.MaxValue)

@@ -45,6 +45,8 @@ public static class WitnessFile
             Line("shared", string.Create(CultureInfo.InvariantCulture, $"0x{start:x} {length} {sharing.ToString().ToLowerInvariant().Replace(" ", "", StringComparison.Ordinal)}"));
         if (witness.BelowStack)
             Line("shared", "below-stack");
+        (uint taken, uint nmis, uint exposed, uint exposedToNmi) = witness.Cpus;
+        Line("interrupts", string.Create(CultureInfo.InvariantCulture, $"taken={taken:x} nmi={nmis:x} exposed={exposed:x} exposed-to-nmi={exposedToNmi:x}"));
         foreach (Step step in witness.Steps)
             Line("step", Describe(step));
         if (witness.Kind is { } kind)
@@ -130,6 +132,7 @@ public static class WitnessFile
             var shared = new List<(ulong, int, Sharing)>();
             var steps = new List<Step>();
             bool belowStack = false;
+            CpuMarks? marks = null;
             FetchProfile profile = FetchProfiles.Coherent;
             for (_line = 1; _line < lines.Length; _line++)
             {
@@ -151,6 +154,9 @@ public static class WitnessFile
                         break;
                     case "shared":
                         shared.Add(Range(rest.Split(' ')));
+                        break;
+                    case "interrupts":
+                        marks = Marks(rest);
                         break;
                     case "step":
                         steps.Add(StepOf(rest.Split(' ')));
@@ -180,10 +186,23 @@ public static class WitnessFile
                 Steps = steps,
                 Shared = shared,
                 BelowStack = belowStack,
+                Cpus = marks ?? throw new WitnessException($"{name}: has no line \"interrupts\"; make it again with this program"),
             };
         }
 
         private ulong Positive(string text) => ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out ulong n) && n > 0 ? n : throw Wrong($"\"{text}\" is not a number");
+
+        private CpuMarks Marks(string text)
+        {
+            string[] words = text.Split(' ');
+            Span<uint> masks = stackalloc uint[4];
+            string[] names = ["taken", "nmi", "exposed", "exposed-to-nmi"];
+            for (int i = 0; i < names.Length; i++)
+                if (words.Length != names.Length || !words[i].StartsWith(names[i] + "=", StringComparison.Ordinal)
+                    || !uint.TryParse(words[i].AsSpan(names[i].Length + 1), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out masks[i]))
+                    throw Wrong("expected taken=, nmi=, exposed= and exposed-to-nmi=, each a mask of CPUs");
+            return new CpuMarks(masks[0], masks[1], masks[2], masks[3]);
+        }
 
         private (ulong, int, Sharing) Range(string[] words)
         {
