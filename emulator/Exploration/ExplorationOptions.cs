@@ -26,6 +26,9 @@ public sealed record ExplorationOptions
     /// <summary>Without reduction: every load, store and instruction is a choice point. For comparison.</summary>
     public bool Naive { get; init; }
 
+    /// <summary>What an exploration of the same subject that ended early has left: it goes on there.</summary>
+    public ExplorationRest? Resume { get; init; }
+
     /// <summary>Told of the progress, about five times a second.</summary>
     public Action<ExplorationProgress>? OnProgress { get; init; }
 
@@ -100,6 +103,9 @@ public sealed record ExplorationResult
 
     /// <summary>Why not everything was explored; null when it was.</summary>
     public required string? Bound { get; init; }
+
+    /// <summary>What is left to do, where it ended early at a bound on states or memory or was cancelled, and found nothing; not with bounded preemptions.</summary>
+    public ExplorationRest? Rest { get; init; }
 
     /// <summary>What was found to be shared; steps have a meaning only together with it.</summary>
     internal SharedBytes? Shared { get; init; }

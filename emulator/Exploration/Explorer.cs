@@ -31,8 +31,12 @@ public static class Explorer
             for (int i = 1; i < options.Threads; i++)
                 workers.Add(new SearchWorker(search, new ExploredMachine(subject, shared)));
             PhysicalMemory memory = first.Machine.Memory;
-            int rounds = 0;
-            Scout(first, shared);
+            int rounds = options.Resume?.Rounds - 1 ?? 0;
+            ExplorationRest? resume = options.Resume;
+            if (resume == null)
+                Scout(first, shared);
+            else
+                Restore(resume, first, shared);
             List<AccessMap> maps = [.. workers.Select(w => w.Machine.Accesses)];
             while (true)
             {
@@ -44,14 +48,23 @@ public static class Explorer
                     worker.Machine.Accesses.IsNew = false;
                 }
                 first.Begin(shared);
-                search.Begin(first.Hash());
+                ulong root = first.Hash();
+                if (resume == null)
+                    search.Begin(root);
+                else if (resume.RootHash != root || resume.EventsOnPath != options.EventsOnPath || search.Preempting)
+                    throw new WitnessException("the exploration that is to go on was of something else, of another version of the program, or within another bound; begin it again");
+                else
+                {
+                    workers[0].Restore(resume);
+                    search.Continue(resume);
+                    resume = null;
+                }
                 RunRound(search, workers, options, rounds, watch);
                 if (search.Problem != null || rounds == MaximumRounds || search.Bound != null)
-                    break;
+                    return Conclude(search, workers, options, rounds, watch, root);
                 if (!AccessMap.Classify(maps, memory, shared) && !search.MustRestart)
-                    break;
+                    return Conclude(search, workers, options, rounds, watch, root);
             }
-            return Conclude(search, workers, rounds, watch);
         }
         finally
         {
@@ -101,8 +114,21 @@ public static class Explorer
         machine.Accesses.IsNew = false;
     }
 
-    private static ExplorationResult Conclude(Search search, List<SearchWorker> workers, int rounds, Stopwatch watch)
+    /// <summary>Knows again what was shared, and who accessed what.</summary>
+    private static void Restore(ExplorationRest rest, ExploredMachine machine, SharedBytes shared)
     {
+        foreach ((ulong start, int length, Sharing sharing) in rest.Shared)
+            for (int i = 0; i < length; i++)
+                shared.Mark(start + (ulong)i, sharing);
+        shared.BelowStack = rest.BelowStack;
+        machine.Accesses.Restore(rest.Accesses);
+    }
+
+    private static ExplorationResult Conclude(Search search, List<SearchWorker> workers, ExplorationOptions options, int rounds, Stopwatch watch, ulong root)
+    {
+        TimeSpan elapsed = watch.Elapsed + (options.Resume?.Elapsed ?? TimeSpan.Zero);
+        bool mayGoOn = search.EndedEarly && search.Findings.Count == 0 && search.Problem == null && !search.Preempting && !search.MustRestart;
+        ExplorationRest? rest = mayGoOn ? ExplorationRest.Of(search, workers, options, rounds, elapsed, root) : null;
         List<List<Edge>> edges = [.. workers.Select(w => w.Edges)];
         var findings = new List<ExploredFinding>();
         IReadOnlyList<Step>? deciding = null;
@@ -129,9 +155,9 @@ public static class Explorer
             Verdict = verdict,
             Problem = search.Problem,
             States = states,
-            Transitions = workers.Sum(w => w.Transitions),
-            Events = workers.Sum(w => w.EventsDone),
-            Elapsed = watch.Elapsed,
+            Transitions = workers.Sum(w => w.Transitions) + (options.Resume?.Transitions ?? 0),
+            Events = workers.Sum(w => w.EventsDone) + (options.Resume?.Events ?? 0),
+            Elapsed = elapsed,
             Rounds = rounds,
             SharedData = search.Shared.DataCount,
             SharedCode = search.Shared.CodeCount,
@@ -141,6 +167,7 @@ public static class Explorer
             Deciding = deciding,
             Bound = search.Bound,
             Shared = search.Shared,
+            Rest = rest,
         };
     }
 

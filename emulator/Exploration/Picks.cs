@@ -5,7 +5,7 @@ namespace Emu.Exploration;
 /// </summary>
 public record struct Picks
 {
-    private const int Maximum = 16;
+    internal const int Maximum = 16;
 
     private UInt128 _choices;
 

@@ -59,6 +59,29 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
     /// <summary>Bytes of states and graph.</summary>
     public long Bytes => _states.Bytes + _edgeBytes;
 
+    /// <summary>Paths were cut off at the bound on one.</summary>
+    public bool IsCutOff { get; private set; }
+
+    /// <summary>Choices that nobody has taken yet.</summary>
+    public IReadOnlyList<SearchTask> Waiting => [.. _tasks];
+
+    /// <summary>Goes on with what another search has left.</summary>
+    public void Continue(ExplorationRest rest)
+    {
+        Begin(rest.RootHash);
+        _tasks.Clear();
+        _states = new StateTable();
+        foreach ((ulong hash, int id) in rest.States)
+            _states.Restore(hash, id);
+        foreach (SearchTask task in rest.Tasks)
+            _tasks.Enqueue(task);
+        foreach (ExploredOutcome o in rest.Outcomes)
+            _outcomes[(o.Text, o.End)] = (o.Count, o.Holds);
+        _deciding.AddRange(rest.Deciding);
+        if (rest.IsCutOff)
+            IsTooLong(long.MaxValue);
+    }
+
     public void Begin(ulong rootHash)
     {
         _states = new StateTable();
@@ -70,6 +93,7 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
         _statesAtFinding = long.MaxValue;
         _deciding.Clear();
         Bound = null;
+        IsCutOff = false;
         Enter(rootHash, NoCpu, 0, out int id);
         _tasks.Enqueue(new SearchTask([], Math.Max(id, 0), NoCpu, 0, null));
     }
@@ -84,6 +108,9 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
             SearchTask? task = null;
             lock (_lock)
             {
+                // What waits, waits for another time.
+                if (_end)
+                    return;
                 if (_tasks.TryDequeue(out task))
                 {
                     _working++;
@@ -183,6 +210,7 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
     {
         if (options.EventsOnPath is not { } most || events <= most)
             return false;
+        IsCutOff = true;
         Bound = $"paths longer than {most} events were cut off";
         return true;
     }
@@ -237,8 +265,12 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
         }
     }
 
+    /// <summary>It was ended at a bound on states or memory, or cancelled.</summary>
+    public bool EndedEarly { get; private set; }
+
     private void EndAt(string bound)
     {
+        EndedEarly = true;
         Bound ??= bound;
         _end = true;
     }

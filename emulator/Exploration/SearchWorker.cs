@@ -52,6 +52,26 @@ internal sealed class SearchWorker : IDisposable
         Frontier = 0;
     }
 
+    /// <summary>Takes back the graph of an exploration that goes on.</summary>
+    public void Restore(ExplorationRest rest)
+    {
+        Edges = [.. rest.Edges];
+        Ends = [.. rest.Ends];
+    }
+
+    /// <summary>The choices that it has not tried when it was made to end.</summary>
+    public IEnumerable<SearchTask> Rest()
+    {
+        for (int i = 0; i < _depth; i++)
+        {
+            Frame frame = _frames[i];
+            if (frame.HasMore)
+                yield return new SearchTask(Path(i), frame.Id, frame.LastCpu, frame.Cost, frame.More);
+            for (int s = frame.Next; s < frame.Steps.Count; s++)
+                yield return new SearchTask(Path(i), frame.Id, frame.LastCpu, frame.Cost, frame.Steps[s]);
+        }
+    }
+
     /// <summary>Explores everything behind a task, except what others have taken off.</summary>
     public void Run(SearchTask task)
     {

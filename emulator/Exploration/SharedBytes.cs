@@ -243,6 +243,43 @@ internal sealed class AccessMap(PhysicalMemory memory)
         return news;
     }
 
+    /// <summary>What all these maps hold together.</summary>
+    public static List<AccessedPage> Save(IReadOnlyList<AccessMap> maps)
+    {
+        var all = new List<AccessedPage>();
+        for (int page = 0; page < maps[0]._pages.Length; page++)
+        {
+            var pages = maps.Select(m => m._pages[page]).OfType<PageMasks>().ToList();
+            if (pages.Count == 0)
+                continue;
+            var sum = new AccessedPage(page, new uint[Page.Size], new uint[Page.Size], new uint[Page.Size]);
+            foreach (PageMasks p in pages)
+                Add(p.Loads, p.Stores, p.Executes, sum.Loads, sum.Stores, sum.Executes);
+            all.Add(sum);
+        }
+        return all;
+    }
+
+    /// <summary>Adds what was saved.</summary>
+    public void Restore(IReadOnlyList<AccessedPage> saved)
+    {
+        foreach (AccessedPage page in saved)
+        {
+            PageMasks p = _pages[page.Page] ??= new PageMasks();
+            Add(page.Loads, page.Stores, page.Executes, p.Loads, p.Stores, p.Executes);
+        }
+    }
+
+    private static void Add(uint[] loads, uint[] stores, uint[] executes, uint[] toLoads, uint[] toStores, uint[] toExecutes)
+    {
+        for (int i = 0; i < Page.Size; i++)
+        {
+            toLoads[i] |= loads[i];
+            toStores[i] |= stores[i];
+            toExecutes[i] |= executes[i];
+        }
+    }
+
     private PageMasks PageOf(ulong physical) => _pages[memory.Offset(physical) >> Page.Shift] ??= new PageMasks();
 
     private void Look(PageMasks p, int i, ulong physical, SharedBytes known)

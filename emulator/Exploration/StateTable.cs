@@ -56,6 +56,28 @@ internal sealed class StateTable
         }
     }
 
+    /// <summary>All states with their numbers; nobody adds any meanwhile.</summary>
+    public IEnumerable<(ulong Hash, int Id)> All()
+    {
+        foreach (Part part in _parts)
+            for (int i = 0; i < part.Keys.Length; i++)
+                if (part.Keys[i] != 0)
+                    yield return (part.Keys[i], part.Values[i]);
+    }
+
+    /// <summary>Enters a state with the number that it had.</summary>
+    public void Restore(ulong hash, int id)
+    {
+        Part part = _parts[hash >> 58];
+        if (part.Count * 4 >= part.Keys.Length * 3)
+            Grow(part);
+        int i = Find(part.Keys, hash);
+        part.Keys[i] = hash;
+        part.Values[i] = id;
+        part.Count++;
+        _count++;
+    }
+
     /// <summary>Enters a state with a cost, or lowers the cost of one that is there. False when it was reached at this cost, or a lower one, before.</summary>
     public bool TryImprove(ulong hash, int cost)
     {

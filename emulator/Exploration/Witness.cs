@@ -46,7 +46,8 @@ public sealed record Witness
 
     /// <summary>A witness of what an exploration of a guest found.</summary>
     /// <param name="imagePath">Where the image is, for those who play it.</param>
-    public static Witness Of(GuestSubject subject, string imagePath, ReadOnlySpan<byte> image, ExplorationResult result, ExploredFinding finding) =>
+    /// <param name="finding">Null for what <see cref="ExplorationFile"/> keeps: what is explored, and no way through it.</param>
+    public static Witness Of(GuestSubject subject, string imagePath, ReadOnlySpan<byte> image, ExplorationResult result, ExploredFinding? finding) =>
         new()
         {
             File = imagePath,
@@ -56,9 +57,9 @@ public sealed record Witness
             MemorySize = subject.Options.MemorySize,
             Model = subject.Options.Model.Name,
             Profile = subject.Profile,
-            Kind = finding.Finding.Kind,
-            Ending = finding.Finding.Text,
-            Steps = finding.Steps,
+            Kind = finding?.Finding.Kind,
+            Ending = finding?.Finding.Text ?? "unfinished",
+            Steps = finding?.Steps ?? [],
             Shared = Ranges(subject, result),
             BelowStack = result.Shared!.BelowStack,
             Cpus = result.Shared.Cpus,

@@ -28,48 +28,73 @@ public static class ProveCommand
         var set = new Option<string[]>("--set") { HelpName = "FIELD=VALUE", Description = "Changes one field of the profile; may be repeated." };
         var build = new Option<bool>("--build") { Description = "Run \"make -C guest\" first, also when the image is newer than every source." };
         var save = new Option<string>("--save") { HelpName = "FILE", Description = "Save the witness, for \"emu replay FILE\"." };
+        var checkpoint = new Option<string>("--checkpoint") { HelpName = "FILE", Description = $"Where to keep an exploration that ends early at a bound on states or memory, or by Ctrl-C; {ProveReport.DefaultCheckpoint} after Ctrl-C." };
+        var resume = new Option<string>("--resume") { HelpName = "FILE", Description = "Go on with an exploration that was ended early; the file says what it explores." };
         var explore = new ExploreArguments();
         var json = JsonOutput.Option();
         var command = new Command("prove", "Explores every order of events of a patching protocol, and says \"safe\", or prints the shortest interleaving that breaks it.") { protocol };
-        foreach (Option option in (Option[])[image, append, cpus, executions, patches, cpu, profile, set, build, save])
+        foreach (Option option in (Option[])[image, append, cpus, executions, patches, cpu, profile, set, build, save, checkpoint, resume])
             command.Add(option);
         explore.AddTo(command);
         command.Add(json);
         command.SetAction(parsed =>
         {
-            string path = parsed.GetValue(image) ?? Files.ShippedImage("emu64.elf");
-            if (parsed.GetValue(image) == null)
-                GuestBuild.Refresh(terminal, path, parsed.GetValue(build));
-            var options = new MachineOptions
+            ExplorationOptions bounds = explore.Read(parsed);
+            GuestSubject subject;
+            ReadOnlyMemory<byte> bytes;
+            string name;
+            if (parsed.GetValue(resume) is { } left)
             {
-                CpuCount = Number(parsed.GetValue(cpus), "--cpus", 1, 16) ?? DefaultCpus,
-                Model = MachineArguments.Model(parsed.GetValue(cpu) ?? "alderlake"),
-                Profile = MachineArguments.Profile(parsed.GetValue(profile) ?? "p6", parsed.GetValue(set) ?? []),
-            };
-            var words = new List<string>();
-            if (parsed.GetValue(protocol) is { } name)
-            {
-                words.Add($"protocol={name}");
-                words.Add($"explore={Number(parsed.GetValue(executions), "--executions", 0, 100) ?? 1}");
-                if (Number(parsed.GetValue(patches), "--patches", 1, 100) is { } times)
-                    words.Add($"patches={times}");
+                (Witness witness, ExplorationRest rest) = ExplorationFile.Load(left);
+                name = witness.File;
+                string path = parsed.GetValue(image) ?? ReplayCommand.Find(name, left);
+                bytes = BootImage.ReadFile(path);
+                subject = (GuestSubject)witness.Open(_ => bytes, path);
+                bounds = bounds with { Resume = rest, EventsOnPath = rest.EventsOnPath };
             }
-            if (parsed.GetValue(append) is { } more)
-                words.Add(more);
-            string commandLine = string.Join(' ', words);
-            if (!commandLine.Contains("explore=", StringComparison.Ordinal) && parsed.GetValue(image) == null)
-                throw new UsageException("nothing says what to explore", "emu prove", "name a protocol, such as int3-ipi, or give --append \"protocol=... explore=1\"");
-            ReadOnlyMemory<byte> bytes = BootImage.ReadFile(path);
-            var subject = new GuestSubject(BootImage.Open(bytes, Path.GetFileName(path)), commandLine, options) { Source = WitnessSource.Beside(path, bytes.Span) };
-            ExplorationResult result = ExplorationProgressView.Run(terminal, subject, explore.Read(parsed));
-            var report = new ProveReport(subject, options, result);
+            else
+            {
+                string path = parsed.GetValue(image) ?? Files.ShippedImage("emu64.elf");
+                if (parsed.GetValue(image) == null)
+                    GuestBuild.Refresh(terminal, path, parsed.GetValue(build));
+                name = parsed.GetValue(image) ?? $"images/{Path.GetFileName(path)}";
+                bytes = BootImage.ReadFile(path);
+                subject = new GuestSubject(BootImage.Open(bytes, Path.GetFileName(path)), CommandLine(parsed), Machine(parsed)) { Source = WitnessSource.Beside(path, bytes.Span) };
+            }
+            ExplorationResult result = ExplorationProgressView.Run(terminal, subject, bounds);
+            var report = new ProveReport(subject, result);
             if (parsed.GetValue(save) is { } file)
-                report.Save(file, parsed.GetValue(image) ?? $"images/{Path.GetFileName(path)}", bytes);
+                report.Save(file, name, bytes);
+            report.Checkpoint(parsed.GetValue(checkpoint), name, bytes);
             if (parsed.GetValue(json))
                 JsonOutput.Write(terminal, report.ToJson(), JsonShapes.Default.ProveJson);
             else
                 report.Write(terminal.Out, parsed.GetValue(save));
             return report.Code;
+
+            MachineOptions Machine(ParseResult parsed) => new()
+            {
+                CpuCount = Number(parsed.GetValue(cpus), "--cpus", 1, 16) ?? DefaultCpus,
+                Model = MachineArguments.Model(parsed.GetValue(cpu) ?? "alderlake"),
+                Profile = MachineArguments.Profile(parsed.GetValue(profile) ?? "p6", parsed.GetValue(set) ?? []),
+            };
+
+            string CommandLine(ParseResult parsed)
+            {
+                var words = new List<string>();
+                if (parsed.GetValue(protocol) is { } wanted)
+                {
+                    words.Add($"protocol={wanted}");
+                    words.Add($"explore={Number(parsed.GetValue(executions), "--executions", 0, 100) ?? 1}");
+                    if (Number(parsed.GetValue(patches), "--patches", 1, 100) is { } times)
+                        words.Add($"patches={times}");
+                }
+                if (parsed.GetValue(append) is { } more)
+                    words.Add(more);
+                string line = string.Join(' ', words);
+                return line.Contains("explore=", StringComparison.Ordinal) || parsed.GetValue(image) != null ? line
+                    : throw new UsageException("nothing says what to explore", "emu prove", "name a protocol, such as int3-ipi, or give --append \"protocol=... explore=1\"");
+            }
         });
         return command.WithExamples(
             ("emu prove int3-ipi", "the mail's protocol on two CPUs: safe under p6"),

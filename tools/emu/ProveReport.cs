@@ -1,13 +1,17 @@
 using System.Globalization;
 using Emu.Exploration;
 using Emu.Fetch;
-using Emu.Machines;
 
 namespace Emu.Cli;
 
 /// <summary>What an exploration of a guest says: in words, as a table, and for programs.</summary>
-internal sealed class ProveReport(GuestSubject subject, MachineOptions options, ExplorationResult result)
+internal sealed class ProveReport(GuestSubject subject, ExplorationResult result)
 {
+    /// <summary>Where an exploration that is ended by Ctrl-C goes, unless told otherwise.</summary>
+    public const string DefaultCheckpoint = "emu-prove.exploration";
+
+    private string? _checkpoint;
+
     private readonly ExploredFinding? _worst = result.Findings.OrderBy(f => f.Finding.Kind).ThenBy(f => f.Steps.Count).FirstOrDefault();
     private WitnessTable? _table;
 
@@ -29,6 +33,15 @@ internal sealed class ProveReport(GuestSubject subject, MachineOptions options, 
             WitnessFile.Save(Witness.Of(subject, imagePath, image.Span, result, _worst), file);
     }
 
+    /// <summary>Keeps what is left of an exploration that ended early: where it is asked for, and whenever it was cancelled.</summary>
+    public void Checkpoint(string? file, string imagePath, ReadOnlyMemory<byte> image)
+    {
+        if (result.Rest == null || (file == null && result.Verdict != Verdict.Cancelled))
+            return;
+        _checkpoint = file ?? DefaultCheckpoint;
+        ExplorationFile.Save(_checkpoint, Witness.Of(subject, imagePath, image.Span, result, null), result.Rest);
+    }
+
     public void Write(TextWriter output, string? saved)
     {
         output.WriteLine($"{subject.Name}");
@@ -42,12 +55,14 @@ internal sealed class ProveReport(GuestSubject subject, MachineOptions options, 
         foreach (ExploredFinding other in result.Findings)
             if (other != _worst)
                 output.WriteLine($"  also found: {other.Finding.Kind.Name()}: {other.Finding.Text}");
+        if (_checkpoint != null)
+            output.WriteLine($"  saved with {result.Rest!.Frontier} choices that wait; to go on: emu prove --resume {Program.Quote(_checkpoint)}");
         if (saved != null && _worst != null)
             output.WriteLine($"  saved; to see it again: emu replay {Program.Quote(saved)}");
     }
 
     public ProveJson ToJson() => new(
-        subject.Image.Name, subject.CommandLine, options.CpuCount, options.Model.Name, subject.Profile.Name,
+        subject.Image.Name, subject.CommandLine, subject.Options.CpuCount, subject.Options.Model.Name, subject.Profile.Name,
         FetchProfileFields.All.ToDictionary(f => f.Name, f => f.Get(subject.Profile)),
         VerdictWord(), Code, Bound(), result.Bound ?? result.Problem, result.States, result.Transitions, result.Events, Math.Round(result.Elapsed.TotalSeconds, 3), result.Rounds,
         result.SharedData, result.SharedCode, result.Bytes,
@@ -82,6 +97,6 @@ internal sealed class ProveReport(GuestSubject subject, MachineOptions options, 
         string fetch = p.Depth == 0 ? "nothing fetched ahead"
             : p.Retention == Retention.Window ? $"fetch depth {p.Depth}, and any version since the CPU last serialised"
             : $"fetch depth {p.Depth}";
-        return $"{options.CpuCount} CPUs ({options.Model.Name}), profile {p.Name}: {fetch}";
+        return $"{subject.Options.CpuCount} CPUs ({subject.Options.Model.Name}), profile {p.Name}: {fetch}";
     }
 }

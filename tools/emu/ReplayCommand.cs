@@ -37,7 +37,7 @@ public static class ReplayCommand
     }
 
     /// <summary>The image that a witness names: as it stands there, beside the witness, or the one that comes with the program.</summary>
-    private static string Find(string name, string witness)
+    internal static string Find(string name, string witness)
     {
         if (File.Exists(name))
             return name;
