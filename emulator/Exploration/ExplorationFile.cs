@@ -60,7 +60,7 @@ public static class ExplorationFile
 
     private static void Write(BinaryWriter w, Witness subject, ExplorationRest rest)
     {
-        w.Write(WitnessFile.Format(subject with { Steps = [], Kind = null, Ending = "unfinished", Shared = rest.Shared, BelowStack = rest.BelowStack }));
+        w.Write(WitnessFile.Format(subject with { Steps = [], Kind = null, Ending = "unfinished", Shared = rest.Shared, BelowStack = rest.BelowStack, Cpus = rest.Cpus }));
         w.Write(rest.RootHash);
         w.Write(rest.Rounds);
         w.Write(rest.Transitions);
@@ -97,6 +97,7 @@ public static class ExplorationFile
         {
             Shared = subject.Shared,
             BelowStack = subject.BelowStack,
+            Cpus = subject.Cpus,
             RootHash = r.ReadUInt64(),
             Rounds = r.ReadInt32(),
             Transitions = r.ReadInt64(),

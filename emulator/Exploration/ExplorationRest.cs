@@ -19,6 +19,7 @@ public sealed class ExplorationRest
     internal IReadOnlyList<SearchTask> Tasks { get; init; } = [];
     internal IReadOnlyList<(ulong Start, int Length, Sharing Sharing)> Shared { get; init; } = [];
     internal bool BelowStack { get; init; }
+    internal CpuMarks Cpus { get; init; }
 
     /// <summary>Who was seen to access what: an access that is yet to come may conflict with it.</summary>
     internal IReadOnlyList<AccessedPage> Accesses { get; init; } = [];
@@ -51,6 +52,7 @@ public sealed class ExplorationRest
             Tasks = [.. search.Waiting, .. workers.SelectMany(w => w.Rest())],
             Shared = [.. WitnessShared.Ranges(search.Shared, machine.Machine.Memory)],
             BelowStack = search.Shared.BelowStack,
+            Cpus = search.Shared.Cpus,
             Accesses = AccessMap.Save([.. workers.Select(w => w.Machine.Accesses)]),
             Rounds = rounds,
             Transitions = workers.Sum(w => w.Transitions) + (options.Resume?.Transitions ?? 0),

@@ -121,6 +121,7 @@ public static class Explorer
             for (int i = 0; i < length; i++)
                 shared.Mark(start + (ulong)i, sharing);
         shared.BelowStack = rest.BelowStack;
+        shared.Cpus = rest.Cpus;
         machine.Accesses.Restore(rest.Accesses);
     }
 
@@ -189,7 +190,10 @@ public static class Explorer
     /// <summary>The steps to the nearest of these states; the machine is left in it.</summary>
     private static List<Step> PathTo(Search search, StateGraph graph, ExploredMachine machine, IReadOnlyList<int> targets)
     {
-        List<int> states = graph.ShortestPath(targets) ?? [];
+        ulong[] hashes = new ulong[search.States.Count];
+        foreach ((ulong hash, int id) in search.States.All())
+            hashes[id] = hash;
+        List<int> states = graph.ShortestPath(targets, hashes) ?? [];
         machine.Begin(search.Shared);
         var path = new List<Step>();
         using var before = new MachineCapture(machine);

@@ -43,50 +43,76 @@ internal sealed class StateGraph
         return Array.IndexOf(reaches, false);
     }
 
-    /// <summary>The states on the way from state 0 to one of the targets that takes the fewest changes of CPU, and of those the fewest events.</summary>
-    public List<int>? ShortestPath(IReadOnlyList<int> targets)
+    /// <summary>
+    /// The states on the way from state 0 to one of the targets that takes the fewest changes of CPU, and of those the fewest events. Among equal ones
+    /// the hashes decide: the numbers of states depend on which thread came first, and a witness is not to.
+    /// </summary>
+    public List<int>? ShortestPath(IReadOnlyList<int> targets, ulong[] hashes)
     {
         var wanted = new HashSet<int>(targets);
         // A node is a state with the CPU that came last, for that decides what a change costs.
         (int[] start, int[] order) = Index(e => e.From, null);
-        var best = new Dictionary<long, (long Cost, long Previous)>();
+        var best = new Dictionary<long, long>();
         var queue = new PriorityQueue<long, long>();
-        const int noCpu = 31;
-        long root = Node(0, noCpu);
-        best[root] = (0, -1);
-        queue.Enqueue(root, 0);
-        while (queue.TryDequeue(out long node, out long cost))
+        var ends = new List<long>();
+        long most = long.MaxValue;
+        best[Root] = 0;
+        queue.Enqueue(Root, 0);
+        while (queue.TryDequeue(out long node, out long cost) && cost <= most)
         {
-            if (best[node].Cost < cost)
+            if (best[node] < cost)
                 continue;
             int state = (int)(node >> 5);
-            int last = (int)(node & 31);
             if (wanted.Contains(state))
-                return Unwind(best, node);
+            {
+                ends.Add(node);
+                most = cost;
+                continue;
+            }
             for (int i = start[state]; i < start[state + 1]; i++)
             {
                 Edge e = _edges[order[i]];
                 long next = Node(e.To, e.Cpu);
-                long total = cost + (e.Cpu != last && last != noCpu ? 1L << 32 : 0) + e.Events;
-                if (best.TryGetValue(next, out (long Cost, long) known) && known.Cost <= total)
+                long total = cost + CostOf(e, (int)(node & 31));
+                if (best.TryGetValue(next, out long known) && known <= total)
                     continue;
-                best[next] = (total, node);
+                best[next] = total;
                 queue.Enqueue(next, total);
             }
         }
-        return null;
+        return ends.Count == 0 ? null : Unwind(best, ends.MinBy(n => (hashes[n >> 5], n & 31)), hashes);
     }
 
-    private static long Node(int state, int cpu) => (long)state << 5 | (uint)cpu;
+    private const int NoCpu = 31;
 
-    private static List<int> Unwind(Dictionary<long, (long Cost, long Previous)> best, long node)
+    private static readonly long Root = Node(0, NoCpu);
+
+    private static long CostOf(in Edge e, int last) => (e.Cpu != last && last != NoCpu ? 1L << 32 : 0) + e.Events;
+
+    private List<int> Unwind(Dictionary<long, long> best, long node, ulong[] hashes)
     {
+        (int[] start, int[] order) = Index(e => e.To, null);
         var path = new List<int>();
-        for (; node >= 0; node = best[node].Previous)
-            path.Add((int)(node >> 5));
+        while (node != Root)
+        {
+            int state = (int)(node >> 5);
+            path.Add(state);
+            var before = new List<long>();
+            for (int i = start[state]; i < start[state + 1]; i++)
+            {
+                Edge e = _edges[order[i]];
+                for (int last = 0; last <= NoCpu && e.Cpu == (node & 31); last++)
+                    if (best.TryGetValue(Node(e.From, last), out long cost) && cost + CostOf(e, last) == best[node])
+                        before.Add(Node(e.From, last));
+            }
+            node = before.MinBy(n => (hashes[n >> 5], n & 31));
+        }
+        path.Add(0);
         path.Reverse();
         return path;
     }
+
+    private static long Node(int state, int cpu) => (long)state << 5 | (uint)cpu;
 
     /// <summary>Edges sorted by one end: where those of each state begin, and the values (or the numbers of the edges) in that order.</summary>
     private (int[] Start, int[] Values) Index(Func<Edge, int> key, Func<Edge, int>? value)

@@ -1,4 +1,8 @@
+using Emu.Boot;
+using Emu.Cpus;
 using Emu.Exploration;
+using Emu.Fetch;
+using Emu.Machines;
 using Emu.Scenarios;
 using Emu.Tests.Cli;
 using Emu.Tests.House;
@@ -16,30 +20,29 @@ public sealed class ResumeTests
     [InlineData(2)]
     public void Exploration_EndedEarlyAgainAndAgain_SaysTheSame(int threads)
     {
-        string text = Repository.Read(Litmus);
-        var subject = new ScenarioSubject(Scenario.Parse(text, Litmus));
-        var options = new ExplorationOptions { Threads = threads, StopAtFinding = false };
+        var subject = new GuestSubject(BootImage.Open(WitnessCatalogue.ImageBytes, "emu64.elf"), "protocol=text-poke-bp explore=2 patches=2",
+            new MachineOptions { CpuCount = 2, Model = CpuModels.AlderLake, Profile = FetchProfiles.Find("p6")! });
+        var options = new ExplorationOptions { Threads = threads };
         ExplorationResult whole = Explorer.Run(subject, options);
         Assert.Equal(Verdict.Safe, whole.Verdict);
         using var file = new TemporaryFile("rest", []);
         ExplorationRest? rest = null;
         int parts = 0;
-        for (long states = 1; ; states += 100)
+        for (long states = 1; ; states += whole.States / 4)
         {
             ExplorationResult part = Explorer.Run(subject, options with { States = states, Resume = rest });
             parts++;
             if (part.Rest == null)
             {
-                Assert.Equal(Verdict.Safe, part.Verdict);
-                Assert.Equal((whole.States, whole.SharedData), (part.States, part.SharedData));
+                Assert.Equal((Verdict.Safe, whole.States, whole.SharedData), (part.Verdict, part.States, part.SharedData));
                 Assert.Equal(whole.Outcomes, part.Outcomes);
                 break;
             }
             Assert.Equal(Verdict.BoundReached, part.Verdict);
-            ExplorationFile.Save(file.Path, new Witness { File = Litmus, ScenarioText = text, Profile = subject.Profile, Ending = "", Steps = [] }, part.Rest);
+            ExplorationFile.Save(file.Path, Witness.Of(subject, WitnessCatalogue.Image, WitnessCatalogue.ImageBytes.Span, part, null), part.Rest);
             rest = ExplorationFile.Load(file.Path).Remaining;
         }
-        Assert.True(parts > 1, "it was never ended early");
+        Assert.True(parts > 2, "it was not ended in the middle");
     }
 
     [Fact]
