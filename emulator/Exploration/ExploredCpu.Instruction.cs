@@ -104,14 +104,14 @@ internal sealed unsafe partial class ExploredCpu
 
     private void FollowHandler(Stepper.Entry* decoded)
     {
-        if (_interrupted.IsFollowing && _interrupted.Executed(_s, decoded, _load, _store))
-            Expose();
+        InterruptedProgram inner = _programs[_interrupts - 1];
+        if (inner.Executed(_s, decoded, _load, _store))
+            Expose(inner);
         while (_interrupts > 0 && _s->Registers[4] == _interruptedStack[_interrupts - 1])
         {
-            _interrupts--;
-            // Of nested handlers the inner one is followed, and then none: the outer one counts as changed by it.
-            if (!_interrupted.IsFollowing || _interrupted.Leave(_s, LinearRip))
-                Expose();
+            InterruptedProgram program = _programs[--_interrupts];
+            if (program.Leave(_s, LinearRip))
+                Expose(program);
         }
     }
 

@@ -38,7 +38,8 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
     private readonly byte* _bytes;
     private readonly CpuState* _before;
     private readonly LocalApic _apic;
-    private readonly InterruptedProgram _interrupted = new();
+    /// <summary>The handlers that run, each followed in what it does to what it interrupted; the innermost is the last.</summary>
+    private readonly InterruptedProgram[] _programs = [new(), new(), new(), new()];
 
     /// <summary>Linear addresses that the instruction loaded from and stored to; 0 where it did not.</summary>
     private ulong _load, _store;
@@ -229,13 +230,13 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         }
     }
 
-    private void Expose()
+    private void Expose(InterruptedProgram program)
     {
         SharedBytes shared = _machine.Shared;
         uint bit = 1u << Index;
-        if (((_interrupted.IsNmi ? shared.ExposedToNmi : shared.Exposed) & bit) != 0)
+        if (((program.IsNmi ? shared.ExposedToNmi : shared.Exposed) & bit) != 0)
             return;
-        if (_interrupted.IsNmi)
+        if (program.IsNmi)
             shared.ExposedToNmi |= bit;
         else
             shared.Exposed |= bit;
@@ -315,8 +316,8 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
             _machine.Accesses.IsNew = true;
         if (_s->Activity == Activity.Active && nested && _s->Registers[4] != stack)
         {
+            _programs[_interrupts].Enter(_s, rip, _before);
             _interruptedStack[_interrupts++] = stack;
-            _interrupted.Enter(_s, rip, _before);
         }
         NoteStackSwitch(stack);
         _machine.Interrupted(this, rip);
@@ -376,7 +377,7 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         public LazyFetch Fetch { get; }
         public ulong[] InterruptedStack { get; } = new ulong[4];
         public int Interrupts;
-        public InterruptedProgram Interrupted { get; } = new();
+        public InterruptedProgram[] Programs { get; } = [new(), new(), new(), new()];
         public Region[] Regions { get; } = new Region[4];
         public int RegionCount;
         public Pause Pause;
@@ -420,7 +421,8 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         capture.Fetch.CopyFrom(Fetch);
         capture.Interrupts = _interrupts;
         _interruptedStack.CopyTo(capture.InterruptedStack, 0);
-        capture.Interrupted.CopyFrom(_interrupted);
+        for (int i = 0; i < _interrupts; i++)
+            capture.Programs[i].CopyFrom(_programs[i]);
         capture.RegionCount = _regionCount;
         _regions.CopyTo(capture.Regions, 0);
         capture.Pause = Pause;
@@ -435,7 +437,8 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         Fetch.CopyFrom(capture.Fetch);
         _interrupts = capture.Interrupts;
         capture.InterruptedStack.CopyTo(_interruptedStack, 0);
-        _interrupted.CopyFrom(capture.Interrupted);
+        for (int i = 0; i < _interrupts; i++)
+            _programs[i].CopyFrom(capture.Programs[i]);
         _regionCount = capture.RegionCount;
         capture.Regions.CopyTo(_regions, 0);
         Pause = capture.Pause;

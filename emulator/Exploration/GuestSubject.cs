@@ -100,12 +100,14 @@ public sealed class GuestSubject : Subject
         : throw new BootException(Image.Name, "symbol table", $"no symbol {name}", $"an image that is to be explored calls {BeginMarker} and {EndMarker}, and has {PanicMarker} and {PanicReason}");
 
     /// <summary>The finding's words where a CPU of the machine stands in a panic; else null.</summary>
-    internal string? PanicOf(Machine machine) => machine.Agents.Any(a => a.LinearRip == _panic) ? $"panic: {ReasonIn(machine)}" : null;
+    internal string? PanicOf(Machine machine) => machine.Agents.FirstOrDefault(a => a.LinearRip == _panic) is { } agent ? $"panic: {ReasonOf(agent.Cpu)}" : null;
 
-    private string ReasonIn(Machine machine)
+    /// <summary>The words as the CPU that died sees them: where another one dies as well, they may still wait in its store buffer.</summary>
+    private string ReasonOf(Cpu cpu)
     {
         Span<byte> bytes = stackalloc byte[LongestReason];
-        machine.Memory.TryRead(_reason, bytes);
+        for (int i = 0; i < bytes.Length; i++)
+            bytes[i] = (byte)cpu.StoreBuffer.Load(_reason + (ulong)i, 1);
         int length = bytes.IndexOf((byte)0);
         return Encoding.ASCII.GetString(bytes[..(length < 0 ? bytes.Length : length)]);
     }
@@ -137,7 +139,7 @@ public sealed class GuestSubject : Subject
             }
             if (DirectStart.ActivityOf(cpu.Cpu) == Activity.Shutdown)
                 return new Finding(FindingKind.UnexpectedException, $"CPU {cpu.Index} shut down by a triple fault at {subject.Describe(cpu.LinearRip)}");
-            return cpu.LinearRip == subject._panic ? Panic(subject.ReasonIn(Machine)) : null;
+            return cpu.LinearRip == subject._panic ? Panic(subject.ReasonOf(cpu.Cpu)) : null;
         }
 
         public override bool IsAtAnEnd(ExploredCpu cpu) => cpu.LinearRip == subject._end;

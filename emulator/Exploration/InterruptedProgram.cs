@@ -12,6 +12,12 @@ namespace Emu.Exploration;
 internal sealed unsafe class InterruptedProgram
 {
     private const int MaximumSlots = 40;
+
+    /// <summary>The first of the slots: saved RIP, RFLAGS, and RSP where there is one.</summary>
+    private const int FrameSlots = 3;
+
+    /// <summary>Bytes of stack that a handler uses.</summary>
+    private const ulong Reach = 8192;
     private const uint AllRegisters = 0xFFFF & ~(1u << 4);
     private const RflagsBits AllFlags = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF | RflagsBits.PF;
 
@@ -45,16 +51,12 @@ internal sealed unsafe class InterruptedProgram
     private RflagsBits _heldFlags;
     private ulong _frame;
 
-    /// <summary>A handler is being followed.</summary>
-    public bool IsFollowing { get; private set; }
-
     /// <summary>It is an NMI's.</summary>
     public bool IsNmi { get; private set; }
 
     /// <summary>An interrupt has just been taken.</summary>
     public void Enter(CpuState* s, ulong rip, CpuState* before)
     {
-        IsFollowing = true;
         IsNmi = s->NmiBlocked != 0 && before->NmiBlocked == 0;
         _held = _original = AllRegisters;
         _lowClean = 0;
@@ -75,7 +77,6 @@ internal sealed unsafe class InterruptedProgram
     /// <summary>The handler has returned. True when it has changed what it interrupted.</summary>
     public bool Leave(CpuState* s, ulong rip)
     {
-        IsFollowing = false;
         if (_original != AllRegisters || rip != _values[16])
             return true;
         for (int i = 0; i < 16; i++)
@@ -109,7 +110,7 @@ internal sealed unsafe class InterruptedProgram
             else if (Slot(store) is var i and >= 0)
             {
                 // The frame itself: the handler returns elsewhere.
-                if (i < 3)
+                if (i < FrameSlots)
                     return true;
                 _slots[i] = 0;
             }
@@ -124,14 +125,20 @@ internal sealed unsafe class InterruptedProgram
             _original |= 1u << u.Register;
         }
         _heldFlags &= ~u.FlagsWritten;
+        ForgetPopped(s->Registers[4]);
         return false;
+    }
+
+    /// <summary>What was saved below the stack pointer is gone: the frame of an exception may come to lie there. The program's own frame stays.</summary>
+    private void ForgetPopped(ulong stack)
+    {
+        for (int i = FrameSlots; i < _slotCount; i++)
+            if (_slots[i] < stack && _slots[i] >= stack - Reach)
+                _slots[i] = 0;
     }
 
     public void CopyFrom(InterruptedProgram other)
     {
-        IsFollowing = other.IsFollowing;
-        if (!IsFollowing)
-            return;
         IsNmi = other.IsNmi;
         (_held, _original, _lowClean, _heldFlags, _frame) = (other._held, other._original, other._lowClean, other._heldFlags, other._frame);
         other._values.CopyTo(_values, 0);
@@ -141,7 +148,16 @@ internal sealed unsafe class InterruptedProgram
 
     private void AddSlot(ulong linear)
     {
-        if (Slot(linear) < 0 && _slotCount < MaximumSlots)
+        if (Slot(linear) >= 0)
+            return;
+        for (int i = FrameSlots; i < _slotCount; i++)
+        {
+            if (_slots[i] != 0)
+                continue;
+            _slots[i] = linear;
+            return;
+        }
+        if (_slotCount < MaximumSlots)
             _slots[_slotCount++] = linear;
     }
 
@@ -171,6 +187,9 @@ internal sealed unsafe class InterruptedProgram
         RflagsBits written = instruction.RflagsModified & AllFlags;
         if (instruction.Mnemonic is Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq)
             return new Usage(Role.Return, 0, 0, 0, 0, 0, 0, 0, RflagsBits.None, written);
+        // A long NOP names registers, and looks at none.
+        if (instruction.Mnemonic == Mnemonic.Nop)
+            return default;
         uint reads = 0, low = 0, addresses = 0, writes = 0, partial = 0, lowWrites = 0;
         InstructionInfo info = _factory.GetInfo(instruction);
         foreach (UsedMemory memory in info.GetUsedMemory())
@@ -218,6 +237,8 @@ internal sealed unsafe class InterruptedProgram
             return (Role.Save, i.Op0Register);
         if (i.Mnemonic == Mnemonic.Pop && i.Op0Kind == OpKind.Register && Bit(i.Op0Register) != 0)
             return (Role.Load, i.Op0Register);
+        if (i.Mnemonic == Mnemonic.Leave)
+            return (Role.Load, Register.RBP);
         if (i.Mnemonic == Mnemonic.Mov && i.OpCount == 2)
         {
             if (i.Op0Kind == OpKind.Memory && i.Op1Kind == OpKind.Register && Bit(i.Op1Register) != 0)
