@@ -25,7 +25,8 @@ public sealed class GuestExplorationTests
         { "protocol=stop-machine", "intel-strict", Safe },
 
         // A switch of the profile decides, and nothing else.
-        { "protocol=int3-ipi sync=mfence site=handler", "amd mfence-serialises=no", "stale-instruction" },
+        { "protocol=int3-ipi sync=mfence site=handler", "amd mfence-serialises=no retention=window", "stale-instruction" },
+        { "protocol=int3-ipi sync=mfence site=handler", "amd retention=window", Safe },
         { "protocol=int3-ipi sync=mfence site=handler", "intel mfence-serialises=yes", Safe },
         { "protocol=int3-ipi", "p6 int3-exempt=no", "unexpected-exception" },
 
