@@ -77,6 +77,16 @@ public sealed unsafe class ModelledCpu : IDisposable
         return Queue.Profile.Depth == 0 ? 0 : Queue.Candidates(units);
     }
 
+    /// <summary>The unit that the next instruction lacks, which executing it would fetch; null where it is all in the queue.</summary>
+    internal ulong? Lacking()
+    {
+        Resync();
+        if (Queue.Ready >= InstructionDecoder.MaximumLength || (Queue.Ready != 0 && _stepper.Decode(_s, Queue.Bytes, Queue.Ready) != null))
+            return null;
+        ulong unit = Queue.NextInOrder();
+        return unit == ulong.MaxValue ? null : unit;
+    }
+
     /// <summary>Versions among which a fetch of this unit may choose; 0 when it cannot be fetched.</summary>
     public int Versions(ulong unit)
     {

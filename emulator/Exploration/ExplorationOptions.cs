@@ -23,9 +23,6 @@ public sealed record ExplorationOptions
     /// <summary>End soon after the first finding: a proof is out of the question, and what is left of the search makes the witness shorter.</summary>
     public bool StopAtFinding { get; init; } = true;
 
-    /// <summary>Without reduction: every load, store and instruction is a choice point. For comparison.</summary>
-    public bool Naive { get; init; }
-
     /// <summary>What an exploration of the same subject that ended early has left: it goes on there.</summary>
     public ExplorationRest? Resume { get; init; }
 

@@ -156,6 +156,9 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         _permitted = false;
         if (Cpu.StoreBuffer.Count == 0 && Pause == Pause.StoreBuffer)
             RunStraight();
+        // What it changed is fetched again, from now on and not only when the CPU goes on.
+        else if (Fetch.Flushed && _s->Activity == Activity.Active)
+            LookAhead();
     }
 
     /// <summary>A message has arrived: takes it if it can, and is to.</summary>

@@ -13,6 +13,26 @@ namespace Emu.Exploration;
 public sealed record NaiveResult(
     IReadOnlyList<string> Outcomes, IReadOnlyDictionary<string, string> Ways, long States, long Transitions, bool IsComplete, string? Problem, TimeSpan Elapsed);
 
+/// <summary>The reduction measured: the same scenario explored with it and enumerated without.</summary>
+public sealed record ReductionComparison(ExplorationResult Reduced, NaiveResult Naive)
+{
+    /// <summary>Both found the same outcomes; as far as the enumeration went, none that the exploration lacks.</summary>
+    public bool Agree
+    {
+        get
+        {
+            var found = Reduced.Outcomes.Select(o => o.Text).ToHashSet();
+            return Naive.IsComplete ? found.SetEquals(Naive.Outcomes) : found.IsSupersetOf(Naive.Outcomes);
+        }
+    }
+
+    /// <summary>How many states of the machine stand for one of the exploration; at least so many where the enumeration was given up.</summary>
+    public double StateRatio => (double)Naive.States / Math.Max(1, Reduced.States);
+
+    /// <summary>How many events were tried for each of the exploration's choices.</summary>
+    public double TransitionRatio => (double)Naive.Transitions / Math.Max(1, Reduced.Transitions);
+}
+
 /// <summary>
 /// Every order of the four events (fetch of each unit in each version, execute, drain, deliver) on the modelled machine itself. It knows nothing of what is
 /// shared, merges no events, and tells states apart by everything that the machine holds: the yardstick of <see cref="Explorer"/>, whose reduction must not
@@ -26,6 +46,14 @@ public static class NaiveExplorer
     {
         using var search = new NaiveSearch(scenario);
         return search.Run(mostTransitions, cancel);
+    }
+
+    /// <summary>Explores a scenario and enumerates it.</summary>
+    /// <param name="mostTransitions">Events after which the enumeration is given up.</param>
+    public static ReductionComparison Compare(Scenario scenario, ExplorationOptions options, long mostTransitions = long.MaxValue)
+    {
+        ExplorationResult reduced = Explorer.Run(new ScenarioSubject(scenario), options with { StopAtFinding = false });
+        return new ReductionComparison(reduced, Run(scenario, mostTransitions, options.Cancel));
     }
 }
 

@@ -103,6 +103,9 @@ internal sealed unsafe class NaiveMachine : IDisposable
             events.Add(new NaiveEvent(NaiveEventKind.Execute, i, 0, 0));
             ModelledCpu agent = _machine.Agents[i];
             int n = agent.FetchCandidates(_units);
+            // Beyond the depth, but needed: it is read now or when the instruction executes, and where old versions are kept it may be one of those.
+            if (_scenario.Profile.Retention == Fetch.Retention.Window && agent.Lacking() is { } lacking && !_units.AsSpan(0, n).Contains(lacking))
+                _units[n++] = lacking;
             for (int u = 0; u < n; u++)
                 for (int version = agent.Versions(_units[u]) - 1; version >= 0; version--)
                     events.Add(new NaiveEvent(NaiveEventKind.Fetch, i, _units[u], version));

@@ -1,5 +1,6 @@
 using Emu.Exploration;
 using Emu.Scenarios;
+using Emu.Tests.House;
 using Xunit;
 using Xunit.Abstractions;
 
@@ -13,6 +14,9 @@ public sealed class ReductionTests(ITestOutputHelper output)
 {
     /// <summary>Programs that take more events than this to enumerate are left out, and counted.</summary>
     private const long MostTransitions = 4000;
+
+    /// <summary>A protocol takes more instructions than one race does.</summary>
+    private const long MostTransitionsOfProtocols = 15_000;
     private const int Fewest = 40;
 
     [Theory]
@@ -29,7 +33,7 @@ public sealed class ReductionTests(ITestOutputHelper output)
         for (int seed = first; seed < first + count; seed++)
         {
             string text = ReductionPrograms.Text(Enum.Parse<ReductionKind>(kind), seed);
-            if (Compare(text, $"{kind}-{seed}", MostTransitions) is not { } naive)
+            if (Compare(text, $"{kind}-{seed}", kind == nameof(ReductionKind.Protocol) ? MostTransitionsOfProtocols : MostTransitions) is not { } naive)
                 continue;
             compared++;
             severalOutcomes += naive.Outcomes.Count > 1 ? 1 : 0;
@@ -38,6 +42,36 @@ public sealed class ReductionTests(ITestOutputHelper output)
         // Programs that are all too large, or in which nothing races, would compare nothing.
         Assert.InRange(compared, count / 8, count);
         Assert.InRange(severalOutcomes, compared / 4, compared);
+    }
+
+    public static TheoryData<string> Corpus => [.. ReductionCorpus.Programs.Keys];
+
+    [Theory]
+    [MemberData(nameof(Corpus))]
+    public void Corpus_ReducedAndNaive_HaveTheSameOutcomes(string name) => Assert.NotNull(Compare(ReductionCorpus.Text(name), name, long.MaxValue));
+
+    [Theory]
+    [InlineData("SB")]
+    [InlineData("MP")]
+    [InlineData("2+2W")]
+    [InlineData("R+mfences")]
+    [InlineData("SB+xchgs")]
+    [InlineData("SB+rfi-pos")]
+    [InlineData("n6")]
+    [InlineData("INC+lock+po")]
+    public void PublishedLitmus_ReducedAndNaive_HaveTheSameOutcomes(string name) =>
+        Assert.NotNull(Compare(Repository.Read($"tests/litmus/x86-tso/{name}.litmus"), name, long.MaxValue));
+
+    [Fact]
+    public void Compare_StoreBuffering_SaysHowMuchTheReductionSaves()
+    {
+        Scenario scenario = Scenario.Parse(Repository.Read("tests/litmus/x86-tso/SB.litmus"), "SB");
+        ReductionComparison comparison = NaiveExplorer.Compare(scenario, new ExplorationOptions { Threads = 1 });
+        Assert.True(comparison.Agree);
+        Assert.True(comparison.StateRatio > 1 && comparison.TransitionRatio > 1);
+        // Given up early, it still says nothing against the exploration.
+        ReductionComparison early = NaiveExplorer.Compare(scenario, new ExplorationOptions { Threads = 1 }, mostTransitions: 20);
+        Assert.True(early.Agree && !early.Naive.IsComplete);
     }
 
     /// <summary>Compares one program; null when it is too large.</summary>
