@@ -17,7 +17,7 @@ public sealed class ReductionTests(ITestOutputHelper output)
 
     /// <summary>A protocol takes more instructions than one race does.</summary>
     private const long MostTransitionsOfProtocols = 15_000;
-    private const int Fewest = 40;
+    private const int Fewest = 100;
 
     [Theory]
     [InlineData(nameof(ReductionKind.Data))]
