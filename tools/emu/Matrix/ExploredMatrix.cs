@@ -43,9 +43,10 @@ public sealed class ExploredMatrix(BootImage image, MachineOptions options, Expl
         foreach (string site in (string[])["jmp5", "line", "jump5", "jump5-line"])
             foreach (string protocol in (string[])["int3-ipi", "int3-ipi-final", "text-poke-bp", "merged"])
                 yield return $"protocol={protocol} site={site}";
-        foreach (string site in (string[])["jmp5", "quad"])
-            foreach (string protocol in (string[])["direct", "direct-sync", "bytewise", "quadword"])
-                yield return $"protocol={protocol} site={site}";
+        foreach (string protocol in (string[])["direct", "direct-sync", "bytewise", "quadword", "quadword-no-sync"])
+            yield return $"protocol={protocol} site=jmp5";
+        foreach (string protocol in (string[])["direct", "direct-sync", "bytewise"])
+            yield return $"protocol={protocol} site=quad";
         foreach (string sync in (string[])["cpuid", "none", "mfence", "serialize", "iret", "mov-cr2"])
             foreach (string protocol in (string[])["int3-ipi", "text-poke-bp"])
             {
@@ -53,6 +54,11 @@ public sealed class ExploredMatrix(BootImage image, MachineOptions options, Expl
                     yield return $"protocol={protocol} sync={sync}";
                 yield return $"protocol={protocol} sync={sync} site=handler";
             }
+        foreach (string sync in (string[])["cpuid", "mfence", "none"])
+        {
+            yield return $"protocol=text-poke-bp sync={sync} site=handler int3=die";
+            yield return $"protocol=text-poke-bp sync={sync} site=handler-line";
+        }
         foreach (string protocol in (string[])["int3-ipi", "text-poke-bp"])
         {
             yield return $"protocol={protocol} ack=before-sync";
@@ -61,7 +67,10 @@ public sealed class ExploredMatrix(BootImage image, MachineOptions options, Expl
         foreach (string poke in (string[])["alias", "alias-mm"])
             foreach (string fence in (string[])["none", "mfence-lfence"])
                 yield return $"protocol=int3-ipi ipi=x2apic poke={poke} fence={fence}";
+        yield return "protocol=int3-ipi site=nmi";
+        yield return "protocol=int3-ipi ack=before-sync site=nmi";
         yield return "protocol=int3-ipi int3=die";
+        yield return "protocol=int3-ipi-final int3=die";
         yield return "protocol=text-poke-bp int3=die";
         yield return "protocol=stop-machine site=nmi";
         yield return "protocol=stop-machine-nmi site=nmi";
