@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.Runtime.CompilerServices;
 using Emu.Cli.Matrix;
 
 namespace Emu.Cli;
@@ -34,13 +35,14 @@ public static class CommandTree
     public static T WithExamples<T>(this T command, params (string Line, string Meaning)[] examples)
         where T : Command
     {
-        HelpWithExamples.Of[command] = examples;
+        HelpWithExamples.Of.AddOrUpdate(command, examples);
         return command;
     }
 
     private sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLineAction
     {
-        public static Dictionary<Command, (string Line, string Meaning)[]> Of { get; } = [];
+        /// <summary>By the command, and gone with it; several command lines may be read at a time.</summary>
+        public static ConditionalWeakTable<Command, (string Line, string Meaning)[]> Of { get; } = [];
 
         public override int Invoke(ParseResult parseResult)
         {
