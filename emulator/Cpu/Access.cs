@@ -8,7 +8,7 @@ namespace Emu.Cpus;
 /// when the access faults, with <see cref="CpuState.Fault"/> filled in and nothing changed. The fast path in Instructions goes straight to RAM
 /// when the TLB allows it and comes here otherwise.
 /// </summary>
-public static unsafe class Access
+public static unsafe partial class Access
 {
     /// <summary>Reads 1, 2, 4 or 8 bytes.</summary>
     public static bool Load(CpuState* s, ulong linear, int size, AccessKind kind, out ulong value)

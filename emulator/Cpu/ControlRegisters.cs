@@ -1,5 +1,5 @@
 using Emu.Memory;
-using F = Emu.Cpus.CpuFeatures;
+using F = Emu.Cpus.CpuFeature;
 
 namespace Emu.Cpus;
 
@@ -80,6 +80,7 @@ public static unsafe class ControlRegisters
         if (s->Cpl != 0)
             return Access.Raise(s, Vector.GeneralProtection);
         s->Paging.Cr0 &= ~ControlBits.Cr0Ts;
+        CpuMode.Update(s);
         return true;
     }
 
@@ -259,6 +260,6 @@ public static unsafe class ControlRegisters
         Add(F.Smap, ControlBits.Cr4Smap);
         return bits;
 
-        void Add(CpuFeatures feature, ulong bit) => bits |= model.Has(feature) ? bit : 0;
+        void Add(CpuFeature feature, ulong bit) => bits |= model.Has(feature) ? bit : 0;
     }
 }

@@ -22,6 +22,12 @@ public static class ModeKey
 
     /// <summary>Real-address or virtual-8086 mode.</summary>
     public const uint Real = 0x40;
+
+    /// <summary>
+    /// CR0.EM or CR0.TS is set or CR4.OSFXSR is clear: x87, MMX and SSE instructions look at those bits before they execute. Where it is clear they
+    /// need not look.
+    /// </summary>
+    public const uint FloatingChecked = 0x80;
 }
 
 /// <summary>Keeps what is derived from control registers and segments in step with them.</summary>
@@ -50,6 +56,8 @@ public static unsafe class CpuMode
         }
         if (s->Cpl == 3)
             key |= ModeKey.User;
+        if ((s->Paging.Cr0 & (ControlBits.Cr0Em | ControlBits.Cr0Ts)) != 0 || (s->Paging.Cr4 & ControlBits.Cr4OsFxsr) == 0)
+            key |= ModeKey.FloatingChecked;
         s->ModeKey = key;
         s->JumpKey = (Math.Max(s->JumpKey, 0x100) & ~0xFFU) | key; // Never 0, which empty entries have.
         s->Tlb = s->Tlbs + TlbIndex(s);

@@ -1,66 +1,123 @@
+using System.Collections;
+using System.Runtime.CompilerServices;
+
 namespace Emu.Cpus;
 
 /// <summary>Features that change what an instruction does or whether it exists; each is a CPUID bit (see <see cref="Cpuid.FeatureBits"/>).</summary>
-[Flags]
-public enum CpuFeatures : ulong
+public enum CpuFeature
 {
-    None = 0,
-    Fpu = 1UL << 0,
-    Tsc = 1UL << 1,
-    Msr = 1UL << 2,
-    Pae = 1UL << 3,
-    Cx8 = 1UL << 4,
-    Apic = 1UL << 5,
-    Sep = 1UL << 6,
-    Pge = 1UL << 7,
-    Cmov = 1UL << 8,
-    Pse = 1UL << 9,
-    Mmx = 1UL << 10,
-    Fxsr = 1UL << 11,
-    Sse = 1UL << 12,
-    Sse2 = 1UL << 13,
-    Sse3 = 1UL << 14,
-    Cx16 = 1UL << 15,
-    Popcnt = 1UL << 16,
-    X2Apic = 1UL << 17,
-    TscDeadline = 1UL << 18,
-    Syscall = 1UL << 19,
-    Nx = 1UL << 20,
-    LongMode = 1UL << 21,
-    Rdtscp = 1UL << 22,
-    Gigabyte = 1UL << 23,
-    Smep = 1UL << 24,
-    Smap = 1UL << 25,
-    Serialize = 1UL << 26,
-    Monitor = 1UL << 27,
-    LahfLm = 1UL << 28,
-    Movbe = 1UL << 29,
-    Bmi1 = 1UL << 30,
-    Bmi2 = 1UL << 31,
-    Lzcnt = 1UL << 32,
-    FsGsBase = 1UL << 33,
-    Pat = 1UL << 34,
-    Clflush = 1UL << 35,
+    Fpu,
+    Tsc,
+    Msr,
+    Pae,
+    Cx8,
+    Apic,
+    Sep,
+    Pge,
+    Cmov,
+    Pse,
+    Mmx,
+    Fxsr,
+    Sse,
+    Sse2,
+    Sse3,
+    Cx16,
+    Popcnt,
+    X2Apic,
+    TscDeadline,
+    Syscall,
+    Nx,
+    LongMode,
+    Rdtscp,
+    Gigabyte,
+    Smep,
+    Smap,
+    Serialize,
+    Monitor,
+    LahfLm,
+    Movbe,
+    Bmi1,
+    Bmi2,
+    Lzcnt,
+    FsGsBase,
+    Pat,
+    Clflush,
 
     /// <summary>0F 1F: no CPUID bit; on every P6 and later.</summary>
-    MultibyteNop = 1UL << 36,
-    Pcid = 1UL << 37,
-    Umip = 1UL << 38,
-    Adx = 1UL << 39,
-    Erms = 1UL << 40,
-    Rdrand = 1UL << 41,
-    Prefetchw = 1UL << 42,
-    Invpcid = 1UL << 43,
-    Rdpid = 1UL << 44,
-    Ssse3 = 1UL << 45,
-    Sse41 = 1UL << 46,
-    Sse42 = 1UL << 47,
-    Mce = 1UL << 48,
-    Mca = 1UL << 49,
-    Mtrr = 1UL << 50,
-    Pse36 = 1UL << 51,
-    InvariantTsc = 1UL << 52,
-    Arat = 1UL << 53,
+    MultibyteNop,
+    Pcid,
+    Umip,
+    Adx,
+    Erms,
+    Rdrand,
+    Prefetchw,
+    Invpcid,
+    Rdpid,
+    Ssse3,
+    Sse41,
+    Sse42,
+    Mce,
+    Mca,
+    Mtrr,
+    Pse36,
+    InvariantTsc,
+    Arat,
+
+    /// <summary>CR4.VME and CR4.PVI: interrupt redirection and virtual interrupts.</summary>
+    Vme,
+
+    /// <summary>CR4.DE: I/O breakpoints, and DR4 and DR5 undefined.</summary>
+    De,
+    Aes,
+    Pclmulqdq,
+    Sha,
+    Rdseed,
+    Xsave,
+    Xsaveopt,
+
+    /// <summary>XSAVEC and the compacted form of XRSTOR.</summary>
+    Xsavec,
+    Xsaves,
+
+    /// <summary>XGETBV with ECX = 1.</summary>
+    Xgetbv1,
+    Clflushopt,
+    Clwb,
+    TscAdjust,
+}
+
+/// <summary>A set of features, written as a collection: <c>[F.Fpu, F.Tsc]</c>.</summary>
+[CollectionBuilder(typeof(CpuFeatureSet), nameof(Of))]
+public readonly record struct CpuFeatureSet : IEnumerable<CpuFeature>
+{
+    private readonly UInt128 _bits;
+
+    private CpuFeatureSet(UInt128 bits) => _bits = bits;
+
+    public static CpuFeatureSet Of(ReadOnlySpan<CpuFeature> features)
+    {
+        UInt128 bits = 0;
+        foreach (CpuFeature f in features)
+            bits |= UInt128.One << (int)f;
+        return new(bits);
+    }
+
+    public bool IsEmpty => _bits == 0;
+
+    public bool Contains(CpuFeature f) => (_bits >> (int)f & 1) != 0;
+
+    public bool Overlaps(CpuFeatureSet other) => (_bits & other._bits) != 0;
+
+    public CpuFeatureSet Except(CpuFeatureSet other) => new(_bits & ~other._bits);
+
+    public IEnumerator<CpuFeature> GetEnumerator()
+    {
+        foreach (CpuFeature f in Enum.GetValues<CpuFeature>())
+            if (Contains(f))
+                yield return f;
+    }
+
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 }
 
 /// <summary>Who made it: the vendors differ in SYSCALL, SYSENTER and CPUID.</summary>
@@ -102,7 +159,7 @@ public sealed class CpuModel
 
     /// <summary>CPUID leaf 1 EAX: extended family and model, type, family, model, stepping.</summary>
     public required uint Signature { get; init; }
-    public required CpuFeatures Features { get; init; }
+    public required CpuFeatureSet Features { get; init; }
     public required int PhysicalAddressBits { get; init; }
     public required string DefaultProfile { get; init; }
     public required uint MaxBasicLeaf { get; init; }
@@ -114,5 +171,5 @@ public sealed class CpuModel
     /// <summary>Leaf 2: EAX, EBX, ECX, EDX with descriptors of caches and TLBs; null where there is no leaf 2.</summary>
     public CpuidResult? CacheDescriptors { get; init; }
 
-    public bool Has(CpuFeatures f) => (Features & f) == f;
+    public bool Has(CpuFeature f) => Features.Contains(f);
 }

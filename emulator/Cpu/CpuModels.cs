@@ -1,5 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
-using F = Emu.Cpus.CpuFeatures;
+using F = Emu.Cpus.CpuFeature;
 
 namespace Emu.Cpus;
 
@@ -10,14 +10,22 @@ namespace Emu.Cpus;
 /// </summary>
 public static class CpuModels
 {
-    private const F P6 = F.Fpu | F.Pse | F.Tsc | F.Msr | F.Pae | F.Mce | F.Cx8 | F.Apic | F.Sep | F.Mtrr | F.Pge | F.Mca | F.Cmov | F.Pat
-        | F.Pse36 | F.Fxsr | F.Sse | F.MultibyteNop;
+    private static readonly CpuFeatureSet P6 =
+    [
+        F.Fpu, F.Pse, F.Tsc, F.Msr, F.Pae, F.Mce, F.Cx8, F.Apic, F.Sep, F.Mtrr, F.Pge, F.Mca, F.Cmov, F.Pat, F.Pse36, F.Fxsr, F.Sse,
+        F.MultibyteNop,
+    ];
 
-    private const F K8Features = P6 | F.Clflush | F.Sse2 | F.Syscall | F.Nx | F.LongMode | F.Prefetchw;
+    private static readonly CpuFeatureSet K8Features =
+    [
+        .. P6, F.Clflush, F.Sse2, F.Syscall, F.Nx, F.LongMode, F.Prefetchw,
+    ];
 
-    private const F SkylakeFeatures = P6 | F.Clflush | F.Sse2 | F.Monitor | F.Cx16 | F.X2Apic | F.TscDeadline | F.Movbe | F.Popcnt
-        | F.FsGsBase | F.Bmi1 | F.Smep | F.Bmi2 | F.Erms | F.Adx | F.Smap | F.Syscall | F.Nx | F.Gigabyte | F.Rdtscp | F.LongMode | F.LahfLm
-        | F.Lzcnt | F.Prefetchw | F.InvariantTsc | F.Arat;
+    private static readonly CpuFeatureSet SkylakeFeatures =
+    [
+        .. P6, F.Clflush, F.Sse2, F.Monitor, F.Cx16, F.X2Apic, F.TscDeadline, F.Movbe, F.Popcnt, F.FsGsBase, F.Bmi1, F.Smep, F.Bmi2, F.Erms,
+        F.Adx, F.Smap, F.Syscall, F.Nx, F.Gigabyte, F.Rdtscp, F.LongMode, F.LahfLm, F.Lzcnt, F.Prefetchw, F.InvariantTsc, F.Arat,
+    ];
 
     /// <summary>Coppermine: the CPU of the 2009 mail's "older archs lacking mfence".</summary>
     public static CpuModel Pentium3 { get; } = new()
@@ -78,7 +86,7 @@ public static class CpuModels
         Vendor = CpuVendor.Intel,
         Brand = "12th Gen Intel(R) Core(TM) i7-12700 @ 1.00GHz",
         Signature = 0x0009_0672, // family 6, model 97h, stepping 2
-        Features = SkylakeFeatures | F.Serialize | F.Umip | F.Rdpid,
+        Features = [.. SkylakeFeatures, F.Serialize, F.Umip, F.Rdpid],
         PhysicalAddressBits = 46,
         DefaultProfile = "intel",
         MaxBasicLeaf = 0x20,

@@ -188,6 +188,9 @@ public unsafe struct CpuState
     public fixed ulong MtrrFixed[11];
     public ulong MtrrDefaultType;
 
+    /// <summary>x87, MMX and SSE registers. Last, for they are many bytes.</summary>
+    public FloatingState Floating;
+
     public readonly bool Is64Bit => (Paging.Efer & PagingBits.EferLma) != 0 && (Cs.Attributes & SegmentAttributes.L) != 0;
     public readonly bool LongModeActive => (Paging.Efer & PagingBits.EferLma) != 0;
     public readonly bool ProtectedMode => (Paging.Cr0 & 1) != 0;

@@ -1,6 +1,6 @@
 using System.Numerics;
 using System.Text;
-using F = Emu.Cpus.CpuFeatures;
+using F = Emu.Cpus.CpuFeature;
 
 namespace Emu.Cpus;
 
@@ -17,7 +17,7 @@ public enum CpuidRegister
 }
 
 /// <summary>Where CPUID reports a feature.</summary>
-public readonly record struct CpuidFeatureBit(CpuFeatures Feature, uint Leaf, CpuidRegister Register, int Bit);
+public readonly record struct CpuidFeatureBit(CpuFeature Feature, uint Leaf, CpuidRegister Register, int Bit);
 
 /// <summary>CPUID (SDM, "CPUID - CPU Identification"; AMD "CPUID Specification"): everything follows from the model's table.</summary>
 public static unsafe class Cpuid
@@ -31,6 +31,8 @@ public static unsafe class Cpuid
     public static IReadOnlyList<CpuidFeatureBit> FeatureBits { get; } =
     [
         new(F.Fpu, 1, CpuidRegister.Edx, 0),
+        new(F.Vme, 1, CpuidRegister.Edx, 1),
+        new(F.De, 1, CpuidRegister.Edx, 2),
         new(F.Pse, 1, CpuidRegister.Edx, 3),
         new(F.Tsc, 1, CpuidRegister.Edx, 4),
         new(F.Msr, 1, CpuidRegister.Edx, 5),
@@ -51,6 +53,7 @@ public static unsafe class Cpuid
         new(F.Sse, 1, CpuidRegister.Edx, 25),
         new(F.Sse2, 1, CpuidRegister.Edx, 26),
         new(F.Sse3, 1, CpuidRegister.Ecx, 0),
+        new(F.Pclmulqdq, 1, CpuidRegister.Ecx, 1),
         new(F.Monitor, 1, CpuidRegister.Ecx, 3),
         new(F.Ssse3, 1, CpuidRegister.Ecx, 9),
         new(F.Cx16, 1, CpuidRegister.Ecx, 13),
@@ -61,16 +64,23 @@ public static unsafe class Cpuid
         new(F.Movbe, 1, CpuidRegister.Ecx, 22),
         new(F.Popcnt, 1, CpuidRegister.Ecx, 23),
         new(F.TscDeadline, 1, CpuidRegister.Ecx, 24),
+        new(F.Aes, 1, CpuidRegister.Ecx, 25),
+        new(F.Xsave, 1, CpuidRegister.Ecx, 26),
         new(F.Rdrand, 1, CpuidRegister.Ecx, 30),
         new(F.Arat, 6, CpuidRegister.Eax, 2),
         new(F.FsGsBase, 7, CpuidRegister.Ebx, 0),
+        new(F.TscAdjust, 7, CpuidRegister.Ebx, 1),
         new(F.Bmi1, 7, CpuidRegister.Ebx, 3),
         new(F.Smep, 7, CpuidRegister.Ebx, 7),
         new(F.Bmi2, 7, CpuidRegister.Ebx, 8),
         new(F.Erms, 7, CpuidRegister.Ebx, 9),
         new(F.Invpcid, 7, CpuidRegister.Ebx, 10),
+        new(F.Rdseed, 7, CpuidRegister.Ebx, 18),
         new(F.Adx, 7, CpuidRegister.Ebx, 19),
         new(F.Smap, 7, CpuidRegister.Ebx, 20),
+        new(F.Clflushopt, 7, CpuidRegister.Ebx, 23),
+        new(F.Clwb, 7, CpuidRegister.Ebx, 24),
+        new(F.Sha, 7, CpuidRegister.Ebx, 29),
         new(F.Umip, 7, CpuidRegister.Ecx, 2),
         new(F.Rdpid, 7, CpuidRegister.Ecx, 22),
         new(F.Serialize, 7, CpuidRegister.Edx, 14),

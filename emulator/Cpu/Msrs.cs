@@ -1,5 +1,5 @@
 using Emu.Memory;
-using F = Emu.Cpus.CpuFeatures;
+using F = Emu.Cpus.CpuFeature;
 
 namespace Emu.Cpus;
 
@@ -16,7 +16,7 @@ public unsafe delegate bool MsrWrite(CpuState* s, ulong value);
 public sealed record Msr(uint Address, string Name)
 {
     /// <summary>Features of which one at least must be there for the register to exist; none: it always exists.</summary>
-    public CpuFeatures Needs { get; init; }
+    public CpuFeatureSet Needs { get; init; }
 
     /// <summary>null: on CPUs of every vendor.</summary>
     public CpuVendor? Vendor { get; init; }
@@ -58,36 +58,36 @@ public static unsafe class Msrs
     [
         new(0x010, "IA32_TIME_STAMP_COUNTER") { Read = TimeStamp, Write = SetTimeStamp },
         new(0x017, "IA32_PLATFORM_ID") { Vendor = CpuVendor.Intel, Writable = 0 },
-        new(0x01B, "IA32_APIC_BASE") { Needs = F.Apic, Field = s => &s->ApicBase, Write = SetApicBase },
+        new(0x01B, "IA32_APIC_BASE") { Needs = [F.Apic], Field = s => &s->ApicBase, Write = SetApicBase },
         // Update signature: no microcode was loaded. Software writes 0 before it asks.
         new(0x08B, "IA32_BIOS_SIGN_ID") { Writable = 0 },
-        new(0x0FE, "IA32_MTRRCAP") { Needs = F.Mtrr, Constant = MtrrCapabilities, Writable = 0, Write = ReadOnly },
-        new(0x174, "IA32_SYSENTER_CS") { Needs = F.Sep, Field = s => &s->SysenterCs, Writable = uint.MaxValue },
-        new(0x175, "IA32_SYSENTER_ESP") { Needs = F.Sep, Field = s => &s->SysenterEsp, Canonical = true },
-        new(0x176, "IA32_SYSENTER_EIP") { Needs = F.Sep, Field = s => &s->SysenterEip, Canonical = true },
+        new(0x0FE, "IA32_MTRRCAP") { Needs = [F.Mtrr], Constant = MtrrCapabilities, Writable = 0, Write = ReadOnly },
+        new(0x174, "IA32_SYSENTER_CS") { Needs = [F.Sep], Field = s => &s->SysenterCs, Writable = uint.MaxValue },
+        new(0x175, "IA32_SYSENTER_ESP") { Needs = [F.Sep], Field = s => &s->SysenterEsp, Canonical = true },
+        new(0x176, "IA32_SYSENTER_EIP") { Needs = [F.Sep], Field = s => &s->SysenterEip, Canonical = true },
         // No banks, and so nothing to report.
-        new(0x179, "IA32_MCG_CAP") { Needs = F.Mca, Writable = 0, Write = ReadOnly },
-        new(0x17A, "IA32_MCG_STATUS") { Needs = F.Mca, Writable = 0 },
-        new(0x1A0, "IA32_MISC_ENABLE") { Needs = F.Monitor, Vendor = CpuVendor.Intel, Field = s => &s->MiscEnable, Writable = MiscEnableAfterReset, Write = SetMiscEnable },
+        new(0x179, "IA32_MCG_CAP") { Needs = [F.Mca], Writable = 0, Write = ReadOnly },
+        new(0x17A, "IA32_MCG_STATUS") { Needs = [F.Mca], Writable = 0 },
+        new(0x1A0, "IA32_MISC_ENABLE") { Needs = [F.Monitor], Vendor = CpuVendor.Intel, Field = s => &s->MiscEnable, Writable = MiscEnableAfterReset, Write = SetMiscEnable },
         // Branch records and single-stepping on branches are not there to be switched on.
         new(0x1D9, "IA32_DEBUGCTL") { Writable = 0 },
         .. MtrrVariables(),
-        new(0x250, "IA32_MTRR_FIX64K_00000") { Needs = F.Mtrr, Field = s => s->MtrrFixed + 0, Write = (s, v) => SetMemoryTypes(s->MtrrFixed + 0, v) },
-        new(0x258, "IA32_MTRR_FIX16K_80000") { Needs = F.Mtrr, Field = s => s->MtrrFixed + 1, Write = (s, v) => SetMemoryTypes(s->MtrrFixed + 1, v) },
-        new(0x259, "IA32_MTRR_FIX16K_A0000") { Needs = F.Mtrr, Field = s => s->MtrrFixed + 2, Write = (s, v) => SetMemoryTypes(s->MtrrFixed + 2, v) },
+        new(0x250, "IA32_MTRR_FIX64K_00000") { Needs = [F.Mtrr], Field = s => s->MtrrFixed + 0, Write = (s, v) => SetMemoryTypes(s->MtrrFixed + 0, v) },
+        new(0x258, "IA32_MTRR_FIX16K_80000") { Needs = [F.Mtrr], Field = s => s->MtrrFixed + 1, Write = (s, v) => SetMemoryTypes(s->MtrrFixed + 1, v) },
+        new(0x259, "IA32_MTRR_FIX16K_A0000") { Needs = [F.Mtrr], Field = s => s->MtrrFixed + 2, Write = (s, v) => SetMemoryTypes(s->MtrrFixed + 2, v) },
         .. MtrrFixed4K(),
-        new(0x277, "IA32_PAT") { Needs = F.Pat, Field = s => &s->Pat, Write = SetPat },
-        new(0x2FF, "IA32_MTRR_DEF_TYPE") { Needs = F.Mtrr, Field = s => &s->MtrrDefaultType, Writable = 0xCFF, Write = SetMtrrDefaultType },
-        new(0x6E0, "IA32_TSC_DEADLINE") { Needs = F.TscDeadline, Read = s => Cpu.Of(s).Apic.TscDeadline, Write = SetTscDeadline, Serialises = false },
-        new(0xC000_0080, "IA32_EFER") { Needs = F.Syscall | F.Nx | F.LongMode, Field = s => &s->Paging.Efer, Write = SetEfer },
-        new(0xC000_0081, "IA32_STAR") { Needs = F.Syscall, Field = s => &s->Star },
-        new(0xC000_0082, "IA32_LSTAR") { Needs = F.LongMode, Field = s => &s->Lstar, Canonical = true },
-        new(0xC000_0083, "IA32_CSTAR") { Needs = F.LongMode, Field = s => &s->Cstar, Canonical = true },
-        new(0xC000_0084, "IA32_FMASK") { Needs = F.LongMode, Field = s => &s->Sfmask, Writable = uint.MaxValue },
-        new(0xC000_0100, "IA32_FS_BASE") { Needs = F.LongMode, Field = s => &s->Fs.Base, Canonical = true },
-        new(0xC000_0101, "IA32_GS_BASE") { Needs = F.LongMode, Field = s => &s->Gs.Base, Canonical = true },
-        new(0xC000_0102, "IA32_KERNEL_GS_BASE") { Needs = F.LongMode, Field = s => &s->KernelGsBase, Canonical = true },
-        new(0xC000_0103, "IA32_TSC_AUX") { Needs = F.Rdtscp | F.Rdpid, Field = s => &s->TscAux, Writable = uint.MaxValue },
+        new(0x277, "IA32_PAT") { Needs = [F.Pat], Field = s => &s->Pat, Write = SetPat },
+        new(0x2FF, "IA32_MTRR_DEF_TYPE") { Needs = [F.Mtrr], Field = s => &s->MtrrDefaultType, Writable = 0xCFF, Write = SetMtrrDefaultType },
+        new(0x6E0, "IA32_TSC_DEADLINE") { Needs = [F.TscDeadline], Read = s => Cpu.Of(s).Apic.TscDeadline, Write = SetTscDeadline, Serialises = false },
+        new(0xC000_0080, "IA32_EFER") { Needs = [F.Syscall, F.Nx, F.LongMode], Field = s => &s->Paging.Efer, Write = SetEfer },
+        new(0xC000_0081, "IA32_STAR") { Needs = [F.Syscall], Field = s => &s->Star },
+        new(0xC000_0082, "IA32_LSTAR") { Needs = [F.LongMode], Field = s => &s->Lstar, Canonical = true },
+        new(0xC000_0083, "IA32_CSTAR") { Needs = [F.LongMode], Field = s => &s->Cstar, Canonical = true },
+        new(0xC000_0084, "IA32_FMASK") { Needs = [F.LongMode], Field = s => &s->Sfmask, Writable = uint.MaxValue },
+        new(0xC000_0100, "IA32_FS_BASE") { Needs = [F.LongMode], Field = s => &s->Fs.Base, Canonical = true },
+        new(0xC000_0101, "IA32_GS_BASE") { Needs = [F.LongMode], Field = s => &s->Gs.Base, Canonical = true },
+        new(0xC000_0102, "IA32_KERNEL_GS_BASE") { Needs = [F.LongMode], Field = s => &s->KernelGsBase, Canonical = true },
+        new(0xC000_0103, "IA32_TSC_AUX") { Needs = [F.Rdtscp, F.Rdpid], Field = s => &s->TscAux, Writable = uint.MaxValue },
     ];
 
     private static readonly Dictionary<uint, Msr> _byAddress = Table.ToDictionary(m => m.Address);
@@ -174,7 +174,7 @@ public static unsafe class Msrs
 
     private static bool TryFind(CpuModel model, uint address, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out Msr? msr) =>
         _byAddress.TryGetValue(address, out msr)
-        && (msr.Needs == F.None || (model.Features & msr.Needs) != 0)
+        && (msr.Needs.IsEmpty || model.Features.Overlaps(msr.Needs))
         && (msr.Vendor == null || msr.Vendor == model.Vendor);
 
     private static bool ReadOnly(CpuState* s, ulong value) => false;
@@ -269,7 +269,7 @@ public static unsafe class Msrs
             bool mask = n % 2 == 1;
             all[n] = new Msr(0x200 + (uint)n, $"IA32_MTRR_PHYS{(mask ? "MASK" : "BASE")}{n / 2}")
             {
-                Needs = F.Mtrr,
+                Needs = [F.Mtrr],
                 Field = s => s->MtrrVariable + n,
                 Write = (s, v) => SetMtrrVariable(s, n, v),
             };
@@ -296,7 +296,7 @@ public static unsafe class Msrs
             int n = i;
             all[n] = new Msr(0x268 + (uint)n, $"IA32_MTRR_FIX4K_{0xC0000 + n * 0x8000:X}")
             {
-                Needs = F.Mtrr,
+                Needs = [F.Mtrr],
                 Field = s => s->MtrrFixed + 3 + n,
                 Write = (s, v) => SetMemoryTypes(s->MtrrFixed + 3 + n, v),
             };

@@ -17,7 +17,14 @@ public static unsafe class Reset
         Common(cpu);
         s->Paging.Cr0 = Cr0AfterPowerUp;
         s->Paging.PhysicalAddressBits = cpu.Model.PhysicalAddressBits;
-        s->Paging.HasGigabytePages = cpu.Model.Has(CpuFeatures.Gigabyte) ? 1 : 0;
+        s->Paging.HasGigabytePages = cpu.Model.Has(CpuFeature.Gigabyte) ? 1 : 0;
+
+        // "x87 FPU, MMX, SSE: INIT leaves them unchanged."
+        s->Floating = default;
+        s->Floating.Control = FloatingState.ControlAfterPowerUp;
+        s->Floating.Tags = 0xFF; // Tag word 5555h: all registers hold zero.
+        s->Floating.Mxcsr = FloatingState.MxcsrAfterPowerUp;
+        s->Floating.Xcr0 = 1;
 
         // MSRs, which INIT leaves alone.
         s->Star = s->Lstar = s->Cstar = s->Sfmask = s->KernelGsBase = 0;

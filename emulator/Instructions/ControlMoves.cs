@@ -67,7 +67,7 @@ public static unsafe class ControlMoves
         l.Select<LoadWordRegister>(2);
     }
 
-    public static void Clts(ref Lowering l) => l.Use(&ClearTaskSwitched);
+    public static void Clts(ref Lowering l) => l.Use(&ClearTaskSwitched, FlowKind.EndsAfter);
 
     /// <summary>INVLPG: the operand is an address, and nothing is accessed there.</summary>
     public static void Invlpg(ref Lowering l)
@@ -153,7 +153,7 @@ public static unsafe class ControlMoves
         }
     }
 
-    private static Op* ClearTaskSwitched(CpuState* s, Op* op) => SystemOperation.Next(s, op, ControlRegisters.Clts(s));
+    private static Op* ClearTaskSwitched(CpuState* s, Op* op) => SystemOperation.LeaveAfter(s, op, ControlRegisters.Clts(s));
 
     private static Op* InvalidatePage(CpuState* s, Op* op)
     {

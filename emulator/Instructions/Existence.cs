@@ -1,6 +1,6 @@
 using Emu.Cpus;
 using Iced.Intel;
-using F = Emu.Cpus.CpuFeatures;
+using F = Emu.Cpus.CpuFeature;
 
 namespace Emu.Instructions;
 

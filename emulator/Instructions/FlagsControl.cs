@@ -28,7 +28,7 @@ public static unsafe class FlagsControl
 
     public static void Lahf(ref Lowering l)
     {
-        if (l.CodeBits == 64 && !l.Model.Has(CpuFeatures.LahfLm))
+        if (l.CodeBits == 64 && !l.Model.Has(CpuFeature.LahfLm))
             Unimplemented.Undefined(ref l);
         else
             l.Use(&LoadAh);
@@ -36,7 +36,7 @@ public static unsafe class FlagsControl
 
     public static void Sahf(ref Lowering l)
     {
-        if (l.CodeBits == 64 && !l.Model.Has(CpuFeatures.LahfLm))
+        if (l.CodeBits == 64 && !l.Model.Has(CpuFeature.LahfLm))
             Unimplemented.Undefined(ref l);
         else
             l.Use(&StoreAh);

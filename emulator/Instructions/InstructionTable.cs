@@ -130,9 +130,9 @@ public static unsafe class InstructionTable
             case Mnemonic.Bsf: Bits.Scan<Bits.Bsf>(ref l); break;
             case Mnemonic.Bsr: Bits.Scan<Bits.Bsr>(ref l); break;
             // Processors without them ignore the F3 prefix.
-            case Mnemonic.Tzcnt when l.Model.Has(CpuFeatures.Bmi1): Bits.Scan<Bits.Tzcnt>(ref l); break;
+            case Mnemonic.Tzcnt when l.Model.Has(CpuFeature.Bmi1): Bits.Scan<Bits.Tzcnt>(ref l); break;
             case Mnemonic.Tzcnt: Bits.Scan<Bits.Bsf>(ref l); break;
-            case Mnemonic.Lzcnt when l.Model.Has(CpuFeatures.Lzcnt): Bits.Scan<Bits.Lzcnt>(ref l); break;
+            case Mnemonic.Lzcnt when l.Model.Has(CpuFeature.Lzcnt): Bits.Scan<Bits.Lzcnt>(ref l); break;
             case Mnemonic.Lzcnt: Bits.Scan<Bits.Bsr>(ref l); break;
             case Mnemonic.Popcnt: Bits.Scan<Bits.Popcnt>(ref l); break;
             case Mnemonic.Bswap: Bits.Bswap(ref l); break;

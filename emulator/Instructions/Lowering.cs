@@ -204,6 +204,22 @@ public unsafe ref struct Lowering
         }
     }
 
+    /// <summary>Selects the handlers of an x87, MMX or SSE form, which look at the unit first where that is needed.</summary>
+    public readonly void Select<TForm, TUnit>(int size, AddressForm address) where TForm : struct, IForm where TUnit : struct, IFloatingUnit
+    {
+        if ((Mode & ModeKey.FloatingChecked) != 0)
+            Select<Checked<TForm, TUnit>>(size, address);
+        else
+            Select<TForm>(size, address);
+    }
+
+    /// <summary>Sixteen times the number of an XMM or MMX register operand: its place, see <see cref="FloatingRegisters"/>.</summary>
+    public readonly byte VectorOf(int operand)
+    {
+        Register register = Instruction.GetOpRegister(operand);
+        return (byte)(16 * (register.IsMM() ? register - Register.MM0 : register - Register.XMM0));
+    }
+
     /// <summary>Selects the handlers of a step, and keeps its types where they are asked for.</summary>
     public void SelectStep<T>(int size) where T : struct, IStep => SelectStep<T>(size, AddressForm.None);
 

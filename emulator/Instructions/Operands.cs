@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Emu.Cpus;
+using System.Runtime.Intrinsics;
 using Emu.Memory;
 
 namespace Emu.Instructions;
@@ -139,6 +140,24 @@ public readonly unsafe struct Flat32Form : IAddressForm
     public static void MoveStackPointer(CpuState* s, int by) => ((ulong*)s)[4] = (uint)((uint)((ulong*)s)[4] + (uint)by);
 }
 
+/// <summary>Whether a memory operand of 16 bytes must be aligned.</summary>
+public interface IAlignment
+{
+    /// <summary>Bits of the linear address that must be zero.</summary>
+    static abstract ulong Mask { get; }
+}
+
+/// <summary>"If a memory operand is not aligned on a 16-byte boundary, regardless of segment: #GP(0)."</summary>
+public readonly struct Aligned : IAlignment
+{
+    public static ulong Mask => 15;
+}
+
+public readonly struct Unaligned : IAlignment
+{
+    public static ulong Mask => 0;
+}
+
 /// <summary>
 /// How an operation reaches memory. <see cref="Fast{T}"/> probes the TLB and goes straight to RAM; <see cref="Full"/> does everything else:
 /// walks, faults, devices, page crossing, store buffers, segment limits. An instruction is written once over this interface, so that the
@@ -157,6 +176,12 @@ public unsafe interface IMemory
 
     /// <summary>Writes the operand found by <see cref="LoadForUpdate{W}"/>; cannot fail.</summary>
     static abstract void Update<W>(CpuState* s, Op* op, nuint place, ulong value) where W : struct, IWidth;
+
+    /// <summary>Reads a memory operand of 16 bytes.</summary>
+    static abstract bool LoadVector<A>(CpuState* s, Op* op, out Vector128<byte> value) where A : struct, IAlignment;
+
+    /// <summary>Writes a memory operand of 16 bytes.</summary>
+    static abstract bool StoreVector<A>(CpuState* s, Op* op, Vector128<byte> value) where A : struct, IAlignment;
 
     /// <summary>Moves the stack pointer by the width of the stack in force.</summary>
     static abstract void MoveStackPointer(CpuState* s, int by);
@@ -223,6 +248,31 @@ public readonly unsafe struct Fast<TForm> : IMemory where TForm : struct, IAddre
         Width.WriteAt<W>((byte*)place, value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool LoadVector<A>(CpuState* s, Op* op, out Vector128<byte> value) where A : struct, IAlignment
+    {
+        ulong linear = TForm.Linear(s, op);
+        TlbEntry* e = Tlb.Slot(s->Tlb, linear);
+        if (((linear + 15) & Page.Mask) != e->ReadTag || (linear & A.Mask) != 0)
+        {
+            value = default;
+            return false;
+        }
+        value = Vector128.Load((byte*)((nint)linear + e->Addend));
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool StoreVector<A>(CpuState* s, Op* op, Vector128<byte> value) where A : struct, IAlignment
+    {
+        ulong linear = TForm.Linear(s, op);
+        TlbEntry* e = Tlb.Slot(s->Tlb, linear);
+        if (((linear + 15) & Page.Mask) != e->WriteTag || (linear & A.Mask) != 0)
+            return false;
+        value.Store((byte*)((nint)linear + e->Addend));
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void MoveStackPointer(CpuState* s, int by) => TForm.MoveStackPointer(s, by);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -249,6 +299,10 @@ public readonly unsafe struct NoMemory : IMemory
         Full.LoadForUpdate<W>(s, op, out value, out place);
 
     public static void Update<W>(CpuState* s, Op* op, nuint place, ulong value) where W : struct, IWidth => Full.Update<W>(s, op, place, value);
+
+    public static bool LoadVector<A>(CpuState* s, Op* op, out Vector128<byte> value) where A : struct, IAlignment => Full.LoadVector<A>(s, op, out value);
+
+    public static bool StoreVector<A>(CpuState* s, Op* op, Vector128<byte> value) where A : struct, IAlignment => Full.StoreVector<A>(s, op, value);
 
     public static void MoveStackPointer(CpuState* s, int by) => Full.MoveStackPointer(s, by);
 
@@ -295,6 +349,18 @@ public readonly unsafe struct Full : IMemory
         if ((op->Prefix & OpPrefix.Lock) != 0)
             Cpu.Of(s).StoreBuffer.DrainAll();
     }
+
+    public static bool LoadVector<A>(CpuState* s, Op* op, out Vector128<byte> value) where A : struct, IAlignment
+    {
+        value = default;
+        return Linear(s, op, 16, AccessKind.Read, out ulong linear) && IsAligned<A>(s, linear) && Access.LoadVector(s, linear, Kind(op), out value);
+    }
+
+    public static bool StoreVector<A>(CpuState* s, Op* op, Vector128<byte> value) where A : struct, IAlignment =>
+        Linear(s, op, 16, AccessKind.Write, out ulong linear) && IsAligned<A>(s, linear) && Access.StoreVector(s, linear, Kind(op), value);
+
+    private static bool IsAligned<A>(CpuState* s, ulong linear) where A : struct, IAlignment =>
+        (linear & A.Mask) == 0 || Access.Raise(s, Vector.GeneralProtection);
 
     public static void MoveStackPointer(CpuState* s, int by) => Stack.Move(s, by);
 

@@ -15,10 +15,10 @@ internal sealed record ApicGeneration(byte Version, int MaxLvtEntry, bool ApicBu
     /// <summary>Follows the features of a model: SSE2 came with the first xAPIC, x2APIC with the CMCI entry and EOI suppression.</summary>
     public static ApicGeneration Of(CpuModel model)
     {
-        bool deadline = model.Has(CpuFeatures.TscDeadline);
-        if (model.Has(CpuFeatures.X2Apic))
+        bool deadline = model.Has(CpuFeature.TscDeadline);
+        if (model.Has(CpuFeature.X2Apic))
             return new ApicGeneration(0x15, 6, false, false, true, true, deadline);
-        if (model.Has(CpuFeatures.Sse2))
+        if (model.Has(CpuFeature.Sse2))
             return new ApicGeneration((byte)(model.Vendor == CpuVendor.Amd ? 0x10 : 0x14), 5, false, true, false, false, deadline);
         return new ApicGeneration(0x11, 4, true, true, false, false, deadline);
     }

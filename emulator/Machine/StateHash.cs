@@ -29,7 +29,13 @@ internal static unsafe class StateHash
         ulong hash = Combine((ulong)cpu.Index.Value, s->Rip);
         for (int i = 0; i < 16; i++)
             hash = Combine(hash, s->Registers[i]);
-        return Combine(hash, Flags.Get(s));
+        FloatingState* f = &s->Floating;
+        for (int i = 0; i < 32; i++)
+            hash = Combine(hash, f->Xmm[i]);
+        for (int i = 0; i < 16; i++)
+            hash = Combine(hash, f->X87[i]);
+        hash = Combine(hash, (ulong)f->Control << 48 | (ulong)f->Status << 32 | f->Mxcsr);
+        return Combine(Combine(hash, f->Tags), Flags.Get(s));
     }
 
     /// <summary>All CPUs, RAM, and the time.</summary>

@@ -144,9 +144,9 @@ internal sealed partial class ScenarioParser
                 break;
             case "model":
                 string model = Word("the name of a CPU model");
-                if (!CpuModels.TryFind(model, out CpuModel? found) || !found.Has(CpuFeatures.LongMode))
+                if (!CpuModels.TryFind(model, out CpuModel? found) || !found.Has(CpuFeature.LongMode))
                 {
-                    IEnumerable<CpuModel> models = CpuModels.All.Where(m => m.Has(CpuFeatures.LongMode));
+                    IEnumerable<CpuModel> models = CpuModels.All.Where(m => m.Has(CpuFeature.LongMode));
                     throw _text.Error(start, $"there is no 64-bit CPU model '{model}'; the models are {Names(models.Select(m => m.Name))}");
                 }
                 _scenario.Model = found;

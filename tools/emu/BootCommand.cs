@@ -37,7 +37,7 @@ public static class BootCommand
         command.SetAction(parsed =>
         {
             MachineOptions options = check.Read(parsed, machine.Read(parsed));
-            string path = parsed.GetValue(image) ?? Files.ShippedImage(options.Model.Has(CpuFeatures.LongMode) ? "emu64.elf" : "emu32.elf");
+            string path = parsed.GetValue(image) ?? Files.ShippedImage(options.Model.Has(CpuFeature.LongMode) ? "emu64.elf" : "emu32.elf");
             BootImage kernel = Open(path, parsed.GetValue(flat));
             BootModule[] modules = [.. (parsed.GetValue(module) ?? []).Select(Module)];
             ulong most = MachineArguments.Instructions(parsed.GetValue(limit)) ?? ulong.MaxValue;

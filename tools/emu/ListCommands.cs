@@ -27,13 +27,11 @@ public static class CpusCommand
 
     private static CpuModelJson Describe(CpuModel m) => new(
         m.Name, m.Description, m.Vendor.ToString().ToLowerInvariant(), m.Signature, m.PhysicalAddressBits, m.DefaultProfile,
-        [.. Features(m).Select(f => f.ToString().ToLowerInvariant())]);
-
-    private static IEnumerable<CpuFeatures> Features(CpuModel m) => Enum.GetValues<CpuFeatures>().Where(f => f != CpuFeatures.None && m.Has(f));
+        [.. m.Features.Select(f => f.ToString().ToLowerInvariant())]);
 
     private static void WriteTable(Terminal terminal)
     {
-        CpuFeatures[] telling = [CpuFeatures.LongMode, CpuFeatures.Nx, CpuFeatures.Sse2, CpuFeatures.X2Apic, CpuFeatures.Serialize, CpuFeatures.Smap, CpuFeatures.Gigabyte];
+        CpuFeature[] telling = [CpuFeature.LongMode, CpuFeature.Nx, CpuFeature.Sse2, CpuFeature.X2Apic, CpuFeature.Serialize, CpuFeature.Smap, CpuFeature.Gigabyte];
         Table table = Tables.New(["name", "profile", "64-bit", "nx", "mfence", "x2apic", "serialize", "smap", "1g pages", "description"]);
         foreach (CpuModel m in CpuModels.All)
             table.AddRow([m.Name, m.DefaultProfile, .. telling.Select(f => m.Has(f) ? "yes" : "no"), Markup.Escape(m.Description)]);

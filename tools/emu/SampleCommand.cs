@@ -33,7 +33,7 @@ public static class SampleCommand
             MachineOptions options = check.Read(parsed, machine.Read(parsed));
             if (options.Schedule is not (ScheduleKind.Random or ScheduleKind.Pct))
                 throw new UsageException("every seed gives the same run", "--schedule", "write random, or pct:DEPTH");
-            string path = parsed.GetValue(image) ?? Files.ShippedImage(options.Model.Has(CpuFeatures.LongMode) ? "emu64.elf" : "emu32.elf");
+            string path = parsed.GetValue(image) ?? Files.ShippedImage(options.Model.Has(CpuFeature.LongMode) ? "emu64.elf" : "emu32.elf");
             var sampler = new Sampler(BootImage.OpenFile(path), parsed.GetValue(image), parsed.GetValue(append) ?? "", MachineArguments.Instructions(parsed.GetValue(limit)) ?? DefaultLimit);
             bool stepsGiven = machine.NamesPctSteps(parsed);
             SampleResult result = sampler.Run(options, stepsGiven, Number(parsed.GetValue(runs), "--runs", DefaultRuns), (int)Number(parsed.GetValue(jobs), "--jobs", (ulong)Environment.ProcessorCount));

@@ -54,7 +54,7 @@ public static class MatrixCommand
         {
             bool everything = parsed.GetValue(all);
             CpuModel model = MachineArguments.Model(parsed.GetValue(cpu) ?? "alderlake");
-            var image = BootImage.OpenFile(Files.ShippedImage(model.Has(CpuFeatures.LongMode) ? "emu64.elf" : "emu32.elf"));
+            var image = BootImage.OpenFile(Files.ShippedImage(model.Has(CpuFeature.LongMode) ? "emu64.elf" : "emu32.elf"));
             string[] protocols = [.. GuestProtocol.Read(image).Select(p => p.Name)];
             var chosen = MatrixAxis.All.Select((a, i) =>
                 a.Choose(parsed.GetValue(axes[i]) ?? (everything ? "all" : a.Default), a == MatrixAxis.Protocol ? protocols : a.Words)).ToArray();
