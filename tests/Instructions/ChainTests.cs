@@ -122,7 +122,6 @@ public sealed unsafe class ChainTests
         ["sldt"] = a => a.sldt(eax),
         ["smsw m"] = a => a.smsw(__word_ptr[rsi]),
         ["lar"] = a => a.lar(eax, ecx),
-        ["clts"] = a => a.clts(),
     };
 
     [Theory]
