@@ -18,7 +18,7 @@ public sealed class DebugExit : IPortDevice
     public uint? Value { get; private set; }
 
     /// <summary>Puts the register on the bus, where QEMU's has four ports as well.</summary>
-    public void AttachTo(Bus bus, ushort port = DefaultPort) => bus.AttachPorts(port, 4, this);
+    public void AttachTo(Bus bus, ushort port = DefaultPort) => bus.AttachPorts(port, 4, this, width: 4);
 
     public uint Read(ushort port, int size) => 0;
 

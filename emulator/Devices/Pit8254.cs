@@ -49,9 +49,9 @@ public sealed class Pit8254 : IPortDevice, ITimed, ISnapshotted
     }
 
     /// <inheritdoc/>
-    public ulong NextEvent => _nextChange == long.MaxValue ? ulong.MaxValue : PitClock.TickOf((ulong)_nextChange);
+    public ulong NextEvent => _nextChange == long.MaxValue ? ulong.MaxValue : DeviceClock.Pit.TickOf((ulong)_nextChange);
 
-    private long Clock => (long)PitClock.ClocksAt(_time.Now);
+    private long Clock => (long)DeviceClock.Pit.ClocksAt(_time.Now);
 
     /// <summary>Puts the registers on the bus.</summary>
     public void AttachTo(Bus bus)
@@ -63,7 +63,7 @@ public sealed class Pit8254 : IPortDevice, ITimed, ISnapshotted
     /// <inheritdoc/>
     public void Advance(ulong now)
     {
-        long clock = (long)PitClock.ClocksAt(now);
+        long clock = (long)DeviceClock.Pit.ClocksAt(now);
         PitCounter counter = _counters[0];
         while (_nextChange <= clock)
         {

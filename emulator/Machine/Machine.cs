@@ -73,15 +73,14 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
             var cpu = new Cpu(new CpuIndex(i), options.Model, Memory, Bus, options.Profile, options.Profile.StoreBuffer) { Clock = this, Topology = new CpuTopology(options.CpuCount) };
             var apic = new LocalApic(cpu, Fabric, this);
             cpu.Apic = apic;
-            _timed.Add(apic);
-            _devices.Add(apic);
+            Add(apic);
             _cpus[i] = cpu;
             _agents[i] = new ModelledCpu(cpu, _stepper, _cache, _history) { OnStale = NoteStale };
         }
         _cache.Attach(_cpus);
         if (options.Check is { } rule)
             Monitor = AttachMonitor(rule, decoder);
-        _devices.Add(Fabric);
+        Add(Fabric);
         BuildPlatform();
         // INIT and SIPI take effect when they are delivered; other messages may be held back by a random schedule.
         Fabric.Immediate = options.Schedule is not (ScheduleKind.Random or ScheduleKind.Pct) || _coherent;

@@ -1,4 +1,5 @@
 using Emu.Cpus;
+using Emu.Devices;
 using Emu.Fetch;
 
 namespace Emu.Machines;
@@ -34,6 +35,9 @@ public sealed record MachineOptions
     /// <summary>Bytes of RAM: a multiple of 4096, at least 1 MiB.</summary>
     public ulong MemorySize { get; init; } = 64UL << 20;
     public CpuModel Model { get; init; } = CpuModels.Skylake;
+
+    /// <summary>What the real-time clock shows at the start.</summary>
+    public DateTime RtcStart { get; init; } = CmosRtc.DefaultStart;
     public FetchProfile Profile { get; init; } = FetchProfiles.Coherent;
 
     /// <summary>

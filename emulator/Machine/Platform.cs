@@ -1,4 +1,5 @@
 using Emu.Boot;
+using Emu.Cpus;
 using Emu.Devices;
 using Emu.Interrupts;
 
@@ -10,12 +11,24 @@ public sealed unsafe partial class Machine
     /// <summary>Takes every byte that the guest sends to COM1.</summary>
     public Action<byte>? SerialOutput { get; set; }
 
+    /// <summary>Takes every byte that the guest writes to the debug ports 0xE9 and 0x402.</summary>
+    public Action<byte>? DebugOutput { get; set; }
+
     public Pic8259Pair Pic { get; private set; } = null!;
     public IoApic IoApic { get; private set; } = null!;
     public IsaIrqs Irqs { get; private set; } = null!;
     public Pit8254 Pit { get; private set; } = null!;
+    public Hpet Hpet { get; private set; } = null!;
     public CmosRtc Rtc { get; private set; } = null!;
+    public PowerManagement Power { get; private set; } = null!;
     public Uart16550 Uart { get; private set; } = null!;
+    public KeyboardController Keyboard { get; private set; } = null!;
+    public TextScreen Screen { get; private set; } = null!;
+    public PciHost Pci { get; private set; } = null!;
+    public FwCfg FwCfg { get; private set; } = null!;
+
+    /// <summary>Everything whose state is the machine's, besides CPUs and RAM, in the order in which a snapshot holds it.</summary>
+    public IReadOnlyList<ISnapshotted> Devices => _devices;
 
     /// <summary>The image that was loaded, for its symbols; null before <see cref="Load"/>.</summary>
     public BootImage? Image { get; private set; }
@@ -30,26 +43,62 @@ public sealed unsafe partial class Machine
 
     private void BuildPlatform()
     {
-        Pic = Pic8259Pair.ConnectedTo(Fabric.LocalApics[0]);
+        Pic = Add(Pic8259Pair.ConnectedTo(Fabric.LocalApics[0]));
         Pic.AttachTo(Bus);
-        IoApic = new IoApic(Fabric);
+        IoApic = Add(new IoApic(Fabric));
         Bus.AttachMmio(IoApic.DefaultAddress, IoApic.Length, IoApic);
         Irqs = new IsaIrqs(Pic, IoApic);
 
-        Pit = new Pit8254(this, Irqs.Line(0));
+        Hpet = Add(new Hpet(this, IoApic, Irqs.Line(0), Irqs.Line(CmosRtc.Irq)));
+        Hpet.AttachTo(Bus);
+        Pit = Add(new Pit8254(this, Hpet.PitLine));
         Pit.AttachTo(Bus);
-        Rtc = new CmosRtc(this, CmosRtc.DefaultStart, Memory);
+        Rtc = Add(new CmosRtc(this, Hpet.RtcLine, Options.RtcStart, Memory));
         Rtc.AttachTo(Bus);
-        Uart = new Uart16550(this, Irqs.Line(Uart16550.Com1Irq), b => SerialOutput?.Invoke(b));
+        Power = Add(new PowerManagement(this, Irqs.Line(PowerManagement.SciIrq), PowerOff, Reports.Add));
+        Power.AttachTo(Bus);
+
+        Uart = Add(new Uart16550(this, Irqs.Line(Uart16550.Com1Irq), b => SerialOutput?.Invoke(b)));
         Uart.AttachTo(Bus);
-        var post = new PostPort();
-        post.AttachTo(Bus);
+        Screen = Add(new TextScreen(this, Memory));
+        Screen.AttachTo(Bus);
+        new DebugConsole(b => DebugOutput?.Invoke(b)).AttachTo(Bus);
+        Add(new PostPort()).AttachTo(Bus);
         new DebugExit(GuestExit).AttachTo(Bus);
-        var reset = new ResetControl(how => RequestStop(new RunResult(StopReason.ResetRequested, 0, $"the guest asked for a reset: {how}")));
-        reset.AttachTo(Bus);
-        _timed.AddRange([Pit, Uart]);
-        _devices.AddRange([Pic, IoApic, Pit, Rtc, Uart, post, reset]);
+
+        A20Gate a20 = Add(new A20Gate(MoveA20));
+        Keyboard = Add(new KeyboardController(Irqs.Line(KeyboardController.KeyboardIrq), Irqs.Line(KeyboardController.AuxiliaryIrq), GuestReset, a20));
+        Keyboard.AttachTo(Bus);
+        Add(new ResetControl(GuestReset, a20)).AttachTo(Bus);
+
+        FwCfg = Add(new FwCfg(Options.MemorySize, Options.CpuCount));
+        FwCfg.AttachTo(Bus);
+        Pci = Add(new PciHost(Bus));
+        Pci.AttachTo();
     }
+
+    /// <summary>Makes a device part of the machine: of its snapshots and, where it keeps time, of its clock.</summary>
+    private T Add<T>(T device) where T : ISnapshotted
+    {
+        _devices.Add(device);
+        if (device is ITimed timed)
+            _timed.Add(timed);
+        return device;
+    }
+
+    private void MoveA20(bool open)
+    {
+        Memory.A20Mask = open ? ulong.MaxValue : ~(1UL << 20);
+        foreach (Cpu cpu in _cpus)
+        {
+            CpuMode.FlushTlb(cpu.State, keepGlobal: false);
+            cpu.RequestExit();
+        }
+    }
+
+    private void GuestReset(string how) => RequestStop(new RunResult(StopReason.ResetRequested, 0, $"the guest asked for a reset: {how}"));
+
+    private void PowerOff() => RequestStop(new RunResult(StopReason.PowerOff, 0, "the guest switched the machine off"));
 
     /// <summary>isa-debug-exit: the guest ends, and says how.</summary>
     private void GuestExit(uint value) =>

@@ -14,6 +14,9 @@ public enum StopReason
     /// <summary>The guest asked for what is not implemented, or executed where no memory is.</summary>
     Unsupported,
     ResetRequested,
+
+    /// <summary>The guest went to ACPI's S5.</summary>
+    PowerOff,
 }
 
 /// <summary>How a run ended.</summary>

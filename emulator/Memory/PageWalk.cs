@@ -79,7 +79,7 @@ public static class PageWalk
         result = default;
         if ((r.Cr0 & PagingBits.Cr0Pg) == 0)
         {
-            result.Physical = linear & uint.MaxValue;
+            result.Physical = linear & uint.MaxValue & memory.A20Mask;
             result.Flags = TlbFlags.Read | TlbFlags.Write | TlbFlags.Execute | TlbFlags.PageWritable | TlbFlags.PageDirty;
             return true;
         }
@@ -109,7 +109,7 @@ public static class PageWalk
         SetAccessedAndDirty(memory, pending, ref path, (kind & AccessKind.Write) != 0);
         // The first write must come by here again and set the dirty bit.
         result.Flags = (path.Leaf & Dirty) != 0 ? flags | TlbFlags.PageDirty : flags & ~TlbFlags.Write;
-        result.Physical = physical;
+        result.Physical = physical & memory.A20Mask;
         return true;
     }
 
@@ -279,6 +279,7 @@ public static class PageWalk
 
     private static ulong ReadEntry(PhysicalMemory memory, StoreBuffer? pending, ref Path path, ulong address)
     {
+        address &= memory.A20Mask;
         ulong entry;
         if (memory.Offset(address) == ulong.MaxValue)
             entry = path.EntrySize == 8 ? ulong.MaxValue : uint.MaxValue;

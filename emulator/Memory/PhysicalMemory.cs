@@ -87,6 +87,12 @@ public sealed unsafe class PhysicalMemory : IDisposable
     /// <summary>One flag byte per page of RAM.</summary>
     public PageFlags* Flags => _flags;
 
+    /// <summary>
+    /// What the CPUs' physical addresses pass through on their way out: all ones, or, while the A20 gate of a PC is closed, all but bit 20. Page walks apply it,
+    /// so that translations hold it; whoever changes it flushes the TLBs.
+    /// </summary>
+    public ulong A20Mask { get; set; } = ulong.MaxValue;
+
     /// <summary>Whose store is being made, for observers.</summary>
     public Writer Writer { get; set; } = Writer.Nobody;
 

@@ -71,10 +71,10 @@ public sealed class PitTests
     public void Clock_AtAnyTick_IsTheExactQuotient() =>
         Prop.ForAll<ulong>(tick =>
         {
-            ulong clocks = PitClock.ClocksAt(tick);
+            ulong clocks = DeviceClock.Pit.ClocksAt(tick);
             bool exact = clocks == (ulong)((UInt128)tick * 1_193_182 / Second);
-            ulong back = PitClock.TickOf(clocks);
-            return exact && back <= tick && PitClock.ClocksAt(back) == clocks && (back == 0 || PitClock.ClocksAt(back - 1) < clocks);
+            ulong back = DeviceClock.Pit.TickOf(clocks);
+            return exact && back <= tick && DeviceClock.Pit.ClocksAt(back) == clocks && (back == 0 || DeviceClock.Pit.ClocksAt(back - 1) < clocks);
         }).QuickCheckThrowOnFailure();
 
     [Fact]
@@ -250,7 +250,7 @@ public sealed class PitTests
         return true.ToProperty();
     }
 
-    private void AtClock(ulong clock) => _time.RunTo(PitClock.TickOf(clock), _pit);
+    private void AtClock(ulong clock) => _time.RunTo(DeviceClock.Pit.TickOf(clock), _pit);
 
     private void Program(int counter, int mode, int count)
     {

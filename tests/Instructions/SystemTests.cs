@@ -291,7 +291,7 @@ public sealed unsafe class SystemTests
     {
         using var cpu = new TestCpu(storeBuffer: 4);
         var port = new RecordingPort(cpu);
-        cpu.Bus.AttachPorts(0x40, 4, port);
+        cpu.Bus.AttachPorts(0x40, 4, port, width: 4);
         cpu[Rsi] = TestCpu.DataAt;
         Assert.Null(cpu.Run(a => a.mov(__byte_ptr[rsi], 1)));
         cpu[Rax] = 0xFFFF_FFFF_1122_3344;

@@ -83,6 +83,7 @@ internal sealed class BootReport(Machine machine, BootImage image, RunResult res
         StopReason.InstructionLimit => "instruction limit",
         StopReason.Unsupported => "not implemented",
         StopReason.ResetRequested => "the guest asked for a reset",
+        StopReason.PowerOff => "the guest switched the machine off",
         _ => result.Reason.ToString(),
     };
 

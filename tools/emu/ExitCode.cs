@@ -31,6 +31,7 @@ public static class ExitCode
     public static int Of(RunResult result) => result.Reason switch
     {
         StopReason.GuestExit => result.ExitCode == GuestSuccess ? Success : Failure,
+        StopReason.PowerOff => Success,
         StopReason.TripleFault => TripleFault,
         StopReason.AllHalted => AllHalted,
         StopReason.InstructionLimit => InstructionLimit,
