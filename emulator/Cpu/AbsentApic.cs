@@ -10,6 +10,14 @@ public sealed class AbsentApic : ILocalApic
     /// <summary>The spurious vector after reset.</summary>
     public byte AcknowledgeInterrupt() => 0xFF;
 
+    public bool TryReadPage(ulong physical, int size, out ulong value)
+    {
+        value = 0;
+        return false;
+    }
+
+    public bool TryWritePage(ulong physical, int size, ulong value) => false;
+
     public bool TryReadMsr(uint msr, out ulong value)
     {
         value = 0;

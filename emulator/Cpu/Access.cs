@@ -40,7 +40,7 @@ public static unsafe partial class Access
     {
         if (CrossesPage(linear, size))
             return StoreCrossing(s, linear, size, kind, value);
-        TlbEntry* e = Translate(s, linear, size, kind | AccessKind.Write);
+        TlbEntry* e = TranslateWrite(s, linear, kind);
         if (e == null)
             return false;
         Write(s, e, linear, size, value);
@@ -59,7 +59,7 @@ public static unsafe partial class Access
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static byte* ReadPointer(CpuState* s, ulong linear, int length, AccessKind kind)
     {
-        TlbEntry* e = TlbOf(s, kind)->Entries + Tlb.IndexOf(linear);
+        TlbEntry* e = Tlb.Slot(TlbOf(s, kind), linear);
         return e->ReadTag == ((linear + (ulong)(length - 1)) & Page.Mask) ? (byte*)((nint)linear + e->Addend) : null;
     }
 
@@ -67,7 +67,7 @@ public static unsafe partial class Access
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static byte* WritePointer(CpuState* s, ulong linear, int length, AccessKind kind)
     {
-        TlbEntry* e = TlbOf(s, kind)->Entries + Tlb.IndexOf(linear);
+        TlbEntry* e = Tlb.Slot(TlbOf(s, kind), linear);
         return e->WriteTag == ((linear + (ulong)(length - 1)) & Page.Mask) ? (byte*)((nint)linear + e->Addend) : null;
     }
 
@@ -86,12 +86,30 @@ public static unsafe partial class Access
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TlbEntry* Translate(CpuState* s, ulong linear, int size, AccessKind kind)
     {
-        Tlb* tlb = TlbOf(s, kind);
-        TlbEntry* e = tlb->Find(linear);
-        TlbFlags need = (kind & AccessKind.Execute) != 0 ? TlbFlags.Execute : (kind & AccessKind.Write) != 0 ? TlbFlags.Write : TlbFlags.Read;
-        if (e != null && ((TlbFlags)e->PhysicalAndFlags & need) != 0)
-            return (kind & AccessKind.Write) != 0 ? AllowDirectWrite(s, e, linear) : e;
-        return Walk(s, tlb, linear, kind);
+        if ((kind & AccessKind.Write) != 0)
+            return TranslateWrite(s, linear, kind);
+        TlbEntry* e = Cached(TlbOf(s, kind), linear, (kind & AccessKind.Execute) != 0 ? TlbFlags.Execute : TlbFlags.Read);
+        return e != null ? e : Walk(s, linear, kind);
+    }
+
+    /// <summary>The same for a write.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TlbEntry* TranslateWrite(CpuState* s, ulong linear, AccessKind kind)
+    {
+        TlbEntry* e = Cached(TlbOf(s, kind), linear, TlbFlags.Write);
+        if (e == null)
+            return Walk(s, linear, kind | AccessKind.Write);
+        if ((e->WriteTag & TlbEntry.SlowBit) != 0 && (e->ReadTag & TlbEntry.SlowBit) == 0)
+            AllowDirectWrite(s, e, linear);
+        return e;
+    }
+
+    /// <summary>The entry that translates an address and grants what is needed; null when there is none.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TlbEntry* Cached(Tlb* tlb, ulong linear, TlbFlags need)
+    {
+        TlbEntry* e = Tlb.Slot(tlb, linear);
+        return (e->ReadTag & ~TlbEntry.SlowBit) == (linear & Page.Mask) && ((TlbFlags)e->PhysicalAndFlags & need) != 0 ? e : null;
     }
 
     /// <summary>
@@ -106,8 +124,9 @@ public static unsafe partial class Access
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsCanonical(ulong linear) => (ulong)((long)(linear << 16) >> 16) == linear;
 
-    private static TlbEntry* Walk(CpuState* s, Tlb* tlb, ulong linear, AccessKind kind)
+    private static TlbEntry* Walk(CpuState* s, ulong linear, AccessKind kind)
     {
+        Tlb* tlb = TlbOf(s, kind);
         if (s->LongModeActive && !IsCanonical(linear))
         {
             Raise(s, (kind & AccessKind.Stack) != 0 ? Vector.StackFault : Vector.GeneralProtection);
@@ -132,49 +151,55 @@ public static unsafe partial class Access
     }
 
     /// <summary>A page that was written for the first time since the last snapshot, and holds no code, may be stored to directly from now on.</summary>
-    private static TlbEntry* AllowDirectWrite(CpuState* s, TlbEntry* e, ulong linear)
+    private static void AllowDirectWrite(CpuState* s, TlbEntry* e, ulong linear)
     {
-        if ((e->WriteTag & TlbEntry.SlowBit) != 0 && (e->ReadTag & TlbEntry.SlowBit) == 0)
-        {
-            Cpu cpu = Cpu.Of(s);
-            PageFlags* flags = cpu.Memory.Flags + (cpu.Memory.Offset(e->PhysicalAndFlags & Page.Mask) >> Page.Shift);
-            *flags |= PageFlags.Dirty;
-            if ((*flags & PageFlags.Code) == 0)
-                e->WriteTag = linear & Page.Mask;
-        }
-        return e;
+        Cpu cpu = Cpu.Of(s);
+        PageFlags* flags = cpu.Memory.Flags + (cpu.Memory.Offset(e->PhysicalAndFlags & Page.Mask) >> Page.Shift);
+        *flags |= PageFlags.Dirty;
+        if ((*flags & PageFlags.Code) == 0)
+            e->WriteTag = linear & Page.Mask;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong Read(CpuState* s, TlbEntry* e, ulong linear, int size)
     {
         ulong physical = (e->PhysicalAndFlags & Page.Mask) | (linear & Page.OffsetMask);
         Cpu cpu = Cpu.Of(s);
         if (((TlbFlags)e->PhysicalAndFlags & TlbFlags.Ram) == 0)
-        {
-            if (cpu.Observer?.ReachesDevice() == false)
-                return 0;
-            // Uncached: earlier stores first (SDM, "Strengthening or Weakening the Memory-Ordering Model").
-            cpu.StoreBuffer.DrainAll();
-            return cpu.Bus.ReadMmio(cpu.Index, physical, size);
-        }
+            return ReadDevice(cpu, physical, size);
         cpu.Observer?.Loads(physical, linear, size);
         return cpu.StoreBuffer.Count == 0 ? cpu.Memory.Read(physical, size) : cpu.StoreBuffer.Load(physical, size);
     }
 
+    private static ulong ReadDevice(Cpu cpu, ulong physical, int size)
+    {
+        if (cpu.Observer?.ReachesDevice() == false)
+            return 0;
+        // Uncached: earlier stores first (SDM, "Strengthening or Weakening the Memory-Ordering Model").
+        cpu.StoreBuffer.DrainAll();
+        // A CPU's own local APIC takes the access before it comes to the bus (SDM, "Local APIC").
+        return cpu.Apic.TryReadPage(physical, size, out ulong value) ? value : cpu.Bus.ReadMmio(cpu.Index, physical, size);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Write(CpuState* s, TlbEntry* e, ulong linear, int size, ulong value)
     {
         ulong physical = (e->PhysicalAndFlags & Page.Mask) | (linear & Page.OffsetMask);
         Cpu cpu = Cpu.Of(s);
         if (((TlbFlags)e->PhysicalAndFlags & TlbFlags.Ram) == 0)
-        {
-            if (cpu.Observer?.ReachesDevice() == false)
-                return;
-            if (cpu.Profile.XapicIcrWaits)
-                cpu.StoreBuffer.DrainAll();
-            cpu.Bus.WriteMmio(cpu.Index, physical, size, value);
+            WriteDevice(cpu, physical, size, value);
+        else
+            cpu.StoreBuffer.Add(physical, linear, size, value, s->Rip);
+    }
+
+    private static void WriteDevice(Cpu cpu, ulong physical, int size, ulong value)
+    {
+        if (cpu.Observer?.ReachesDevice() == false)
             return;
-        }
-        cpu.StoreBuffer.Add(physical, linear, size, value, s->Rip);
+        if (cpu.Profile.XapicIcrWaits)
+            cpu.StoreBuffer.DrainAll();
+        if (!cpu.Apic.TryWritePage(physical, size, value))
+            cpu.Bus.WriteMmio(cpu.Index, physical, size, value);
     }
 
     private static bool LoadCrossing(CpuState* s, ulong linear, int size, AccessKind kind, out ulong value)

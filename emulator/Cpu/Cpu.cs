@@ -14,6 +14,12 @@ public interface ILocalApic
     /// <summary>CR8: bits 7:4 of TPR.</summary>
     ulong TaskPriority { get; set; }
 
+    /// <summary>Reads 1, 2, 4 or 8 bytes of the register page; false when the registers do not answer at this physical address.</summary>
+    bool TryReadPage(ulong physical, int size, out ulong value);
+
+    /// <summary>Writes 1, 2, 4 or 8 bytes of the register page; false when the registers do not answer at this physical address.</summary>
+    bool TryWritePage(ulong physical, int size, ulong value);
+
     /// <summary>RDMSR of 0x800 to 0x8FF; false is #GP(0).</summary>
     bool TryReadMsr(uint msr, out ulong value);
 

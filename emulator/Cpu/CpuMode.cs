@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Memory;
 
 namespace Emu.Cpus;
@@ -64,6 +65,7 @@ public static unsafe class CpuMode
     }
 
     /// <summary>Which translations apply: 2 for CPL 3, 1 for supervisor code that SMAP restrains, 0 for other supervisor code.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int TlbIndex(CpuState* s)
     {
         if (s->Cpl == 3)

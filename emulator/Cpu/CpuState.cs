@@ -100,7 +100,7 @@ public unsafe struct CpuState
     /// <summary>Instructions that may still retire before the loop must look around. May go below zero only inside the loop.</summary>
     public long Budget;
 
-    /// <summary>Taken out of <see cref="Budget"/> while a single instruction runs; still owed.</summary>
+    /// <summary>Taken out of <see cref="Budget"/> while a single instruction runs, or up to a sample; still owed.</summary>
     public long Deferred;
 
     /// <summary>The operation (Op*) that is executing, where it may look at the time; set by every Full access and by the instructions that read clocks or devices.</summary>

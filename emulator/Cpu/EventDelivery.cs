@@ -54,6 +54,7 @@ public static unsafe class EventDelivery
 
     /// <summary>Delivers the fault or trap in <see cref="CpuState.Fault"/>; RIP is that of the instruction, or behind it for a trap.</summary>
     /// <returns>False on shutdown (triple fault), or with <see cref="ExitReason.Unsupported"/>.</returns>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public static bool DeliverFault(CpuState* s)
     {
         FaultInfo f = s->Fault;

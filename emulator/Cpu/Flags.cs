@@ -89,12 +89,14 @@ public static unsafe class Flags
     public static bool AdjustFlag(CpuState* s) => (s->FlagAux & Adjust) != 0;
 
     /// <summary>RFLAGS as PUSHF would store it, VM and RF included.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Get(CpuState* s)
     {
         return s->SystemFlags | Rflags.Reserved1 | Bit(Carry(s), 0) | Bit(Parity(s), 2) | Bit(AdjustFlag(s), 4) | Bit(Zero(s), 6) | Bit(Sign(s), 7) | Bit(Overflow(s), 11);
     }
 
     /// <summary>Sets all of RFLAGS without any check; the caller knows which bits may change, and calls <see cref="CpuMode.Update"/> when AC or VM did.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Set(CpuState* s, ulong rflags)
     {
         s->SystemFlags = (rflags & ~Rflags.Arithmetic) | Rflags.Reserved1;
@@ -102,6 +104,7 @@ public static unsafe class Flags
     }
 
     /// <summary>Sets the six arithmetic flags to any combination.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void SetArithmetic(CpuState* s, ulong rflags)
     {
         ulong zero = rflags >> 6 & 1, sign = rflags >> 7 & 1, parity = rflags >> 2 & 1, carry = rflags & 1, overflow = rflags >> 11 & 1;

@@ -8,6 +8,8 @@ namespace Emu.Cpus;
 [SkipLocalsInit]
 public static unsafe class Iret
 {
+    /// <summary>Bits of RFLAGS that change at CPL 0, where all may, with an operand of more than 16 bits.</summary>
+    private const ulong ChangedBySupervisor = AlwaysChanged | Rflags.Ac | Rflags.Id | Rflags.If | Rflags.IoplMask | Rflags.Vif | Rflags.Vip;
     private const ulong AlwaysChanged = Rflags.Cf | Rflags.Pf | Rflags.Af | Rflags.Zf | Rflags.Sf | Rflags.Tf | Rflags.Df | Rflags.Of | Rflags.Nt;
 
     /// <summary>The instruction; on success RIP, CS, RFLAGS and, where it was popped, the stack are those returned to.</summary>
@@ -18,7 +20,7 @@ public static unsafe class Iret
         // SDM, "Handling Multiple NMIs": blocking ends with the execution of IRET, even if it faults.
         s->NmiBlocked = 0;
         Cpu cpu = Cpu.Of(s);
-        if (operandSize == 8 && KnownTransfers.Applies(s) && cpu.Known->TryReturn(s, ChangedFlags(s, 8)))
+        if (operandSize == 8 && KnownTransfers.Applies(s) && cpu.Known->TryReturn(s, ChangedBySupervisor))
         {
             cpu.Serialise(SerialisingEvent.Iret);
             return true;

@@ -10,14 +10,18 @@ public static unsafe class Segmentation
     /// The linear address of an operand of <paramref name="size"/> bytes at an offset in a segment; false with #GP(0), or #SS(0) through SS,
     /// when the segment does not permit it (SDM, "Limit Checking" and "Type Checking"). Canonicality is checked by the translation.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryLinear(CpuState* s, SegmentIndex segment, ulong offset, int size, AccessKind kind, out ulong linear)
     {
+        if ((s->ModeKey & ModeKey.CodeSizeMask) != 2)
+            return TryLinearChecked(s, segment, offset, size, kind, out linear);
+        linear = segment >= SegmentIndex.Fs ? (&s->Es)[(int)segment].Base + offset : offset;
+        return true;
+    }
+
+    private static bool TryLinearChecked(CpuState* s, SegmentIndex segment, ulong offset, int size, AccessKind kind, out ulong linear)
+    {
         ref SegmentRegister r = ref (&s->Es)[(int)segment];
-        if (s->Is64Bit)
-        {
-            linear = segment >= SegmentIndex.Fs ? r.Base + offset : offset;
-            return true;
-        }
         linear = (r.Base + offset) & uint.MaxValue;
         Vector vector = segment == SegmentIndex.Ss ? Vector.StackFault : Vector.GeneralProtection;
         if (r.Usable == 0)

@@ -18,6 +18,7 @@ public sealed unsafe class BlockBuilder
     private readonly InstructionDecoder _decoder;
     private readonly Instruction[] _instructions = new Instruction[MaximumInstructions];
     private readonly bool[] _flagsDead = new bool[MaximumInstructions];
+    private readonly bool[] _inRun = new bool[MaximumInstructions];
 
     public BlockBuilder(PhysicalMemory memory, CodeCache cache, InstructionDecoder decoder)
     {
@@ -63,6 +64,9 @@ public sealed unsafe class BlockBuilder
             offset += op->Length;
             count++;
             instructions++;
+            // STI ends its block, unless HLT stands behind it.
+            if (instruction.Mnemonic == Mnemonic.Sti && IsHalt(start + offset, available - offset))
+                flow = FlowKind.Next;
             // Outside a flat code segment every instruction's offset is checked against the limit by the loop.
             if ((modeKey & ModeKey.CsNotFlat) != 0)
                 break;
@@ -71,8 +75,7 @@ public sealed unsafe class BlockBuilder
             return null;
         b->InstructionCount = (short)instructions;
         DropDeadFlags(ops, count, modeKey);
-        if (count > 1)
-            CompareAndBranch.TryFuse(_instructions[count - 2], ops + count - 2, _instructions[count - 1]);
+        Fuse(ops, count);
         if (flow != FlowKind.Ends)
         {
             Op* end = ops + count;
@@ -85,6 +88,25 @@ public sealed unsafe class BlockBuilder
         }
         _cache.Keep(b, count, new ReadOnlySpan<byte>(start, offset));
         return b;
+    }
+
+    private static bool IsHalt(byte* at, int available) => available > 0 && *at == 0xF4;
+
+    /// <summary>Gives the first of operations that mostly come together the handler of all.</summary>
+    private void Fuse(Op* ops, int count)
+    {
+        if (count > 1)
+        {
+            CompareAndBranch.TryFuse(_instructions[count - 2], ops + count - 2, _instructions[count - 1]);
+            FlagsControl.TryFuse(_instructions[count - 2], ops + count - 2, _instructions[count - 1]);
+        }
+        ReadOnlySpan<Instruction> all = _instructions.AsSpan(0, count);
+        for (int i = 0, run; i < count; i += Math.Max(1, run))
+        {
+            run = StackRuns.LengthAt(all, i);
+            if (run != 0)
+                StackRuns.Fuse(all[i], ops + i, run);
+        }
     }
 
     /// <summary>Gives instructions whose flags nobody sees handlers that do not compute them.</summary>
@@ -117,6 +139,7 @@ public sealed unsafe class BlockBuilder
             offset += _instructions[count].Length;
         }
         FlagLiveness.FindDead(_instructions.AsSpan(0, count), _flagsDead);
+        FindRuns(count);
         Op* ops = Block.Ops(b);
         JoinedHandler rest = JoinedHandler.Empty;
         int joined = 0;
@@ -134,7 +157,7 @@ public sealed unsafe class BlockBuilder
         }
         for (int i = last; i >= 0; i--)
         {
-            StepType? type = _decoder.StepTypeOf(_instructions[i], b->ModeKey, _flagsDead[i]);
+            StepType? type = StepTypeOf(i, b->ModeKey);
             if (type == null || joined == MaximumJoined)
             {
                 rest = JoinedHandler.Empty;
@@ -145,11 +168,26 @@ public sealed unsafe class BlockBuilder
             rest = type.PrependTo(rest);
             joined++;
             // A handler further on in the group stays as it is: it serves where the first one had to turn to a Full access.
-            bool first = i == 0 || joined == MaximumJoined || _decoder.StepTypeOf(_instructions[i - 1], b->ModeKey, _flagsDead[i - 1]) == null;
+            bool first = i == 0 || joined == MaximumJoined || StepTypeOf(i - 1, b->ModeKey) == null;
             if (first && joined > 1)
                 ops[i].Handler = rest.Handler;
         }
         b->FirstHandler = ops->Handler;
+    }
+
+    /// <summary>The step at a position of the block that is being joined; null for what joins no others, or is joined already.</summary>
+    private StepType? StepTypeOf(int position, uint modeKey) =>
+        _inRun[position] ? null : _decoder.StepTypeOf(_instructions[position], modeKey, _flagsDead[position]);
+
+    private void FindRuns(int count)
+    {
+        ReadOnlySpan<Instruction> all = _instructions.AsSpan(0, count);
+        Array.Clear(_inRun);
+        for (int i = 0, run; i < count; i += Math.Max(1, run))
+        {
+            run = StackRuns.LengthAt(all, i);
+            _inRun.AsSpan(i, run).Fill(true);
+        }
     }
 
     /// <summary>All ones up to the size of the instruction pointer in force.</summary>

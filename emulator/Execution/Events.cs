@@ -42,6 +42,7 @@ public static unsafe class Events
     }
 
     /// <summary>Deals with why a chain returned.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Finish(Cpu cpu)
     {
         CpuState* s = cpu.State;

@@ -11,6 +11,17 @@ public sealed unsafe class Interpreter
     /// <summary>Samples that make a block hot. The machine takes one at the end of every slice.</summary>
     private const int HotSamples = 12;
 
+    /// <summary>
+    /// So many slices, the budget of one is given out in two parts, and where the first ends a sample is taken: slices of CPUs that wait for each
+    /// other end at a HLT or PAUSE and not at the end of their budget, where samples come from otherwise.
+    /// </summary>
+    private const uint SlicesPerSample = 64;
+
+    /// <summary>The first part has at most so many instructions, each number in turn. A power of two.</summary>
+    private const uint FirstParts = 128;
+
+    private uint _slices;
+
     private readonly CodeCache _cache;
     private readonly BlockBuilder _builder;
     private readonly Stepper _stepper;
@@ -37,8 +48,10 @@ public sealed unsafe class Interpreter
         s->Budget = budget;
         s->Deferred = 0;
         s->YieldRequested = 0;
+        if (++_slices % SlicesPerSample == 0)
+            HoldBack(s);
         Monitor?.Resume(cpu);
-        while (s->Exit != ExitReason.Unsupported && Events.Service(cpu) && s->Budget > 0)
+        while (s->Exit != ExitReason.Unsupported && Events.Service(cpu) && (s->Budget > 0 || GiveHeldBack(s)))
         {
             if (s->YieldRequested != 0)
                 break;
@@ -60,6 +73,8 @@ public sealed unsafe class Interpreter
             }
             if (block == null || block->InstructionCount > s->Budget)
             {
+                if (GiveHeldBack(s))
+                    continue;
                 if (s->Exit == ExitReason.None)
                     Step(cpu);
                 else
@@ -70,11 +85,30 @@ public sealed unsafe class Interpreter
             if (s->Exit != ExitReason.None)
                 Events.Finish(cpu);
         }
-        long retired = budget - s->Budget;
-        s->Budget = 0;
+        long retired = budget - s->Budget - s->Deferred;
+        s->Budget = s->Deferred = 0;
         s->Retired += (ulong)retired;
         Monitor?.Pause(cpu);
         return retired;
+    }
+
+    /// <summary>Gives out only the first part of a budget.</summary>
+    private void HoldBack(CpuState* s)
+    {
+        // An odd factor goes through all the numbers, neighbours far apart.
+        long first = 1 + (_slices / SlicesPerSample * 37) % FirstParts;
+        s->Deferred = Math.Max(0, s->Budget - first);
+        s->Budget -= s->Deferred;
+    }
+
+    /// <summary>The rest of it; false when nothing was held back.</summary>
+    private static bool GiveHeldBack(CpuState* s)
+    {
+        if (s->Deferred == 0)
+            return false;
+        s->Budget += s->Deferred;
+        s->Deferred = 0;
+        return true;
     }
 
     /// <summary>Executes one instruction, with the events before and after it.</summary>
@@ -97,12 +131,13 @@ public sealed unsafe class Interpreter
     {
         CpuState* s = cpu.State;
         int shadow = s->InterruptShadow;
-        s->Deferred = s->Budget - 1;
+        long rest = s->Budget - 1;
+        s->Deferred += rest;
         s->Budget = 1;
         RunChain(s, block);
         bool retired = s->Budget == 0;
-        s->Budget += s->Deferred;
-        s->Deferred = 0;
+        s->Budget += rest;
+        s->Deferred -= rest;
         Events.AfterStep(cpu, retired, shadow, trap: false);
     }
 
@@ -132,16 +167,14 @@ public sealed unsafe class Interpreter
         _builder.Join(block);
     }
 
-    /// <summary>Links a branch to its target, if that is in the same page: then both are mapped or neither.</summary>
+    /// <summary>Links the branch that left a chain to its target, which is where RIP is now.</summary>
     private void Link(CpuState* s, Block** link)
     {
-        Op* source = (Op*)((nuint)link & ~(nuint)(sizeof(Op) - 1));
-        Block* from = Op.BlockOf(source);
-        if (((from->Rip ^ s->Rip) & Page.Mask) != 0 || from->ModeKey != s->ModeKey)
+        if (((Chain.SourceOf(link)->Rip ^ s->Rip) & Page.Mask) != 0)
             return;
         int generation = _cache.Generation;
         Block* to = FindBlock(Cpu.Of(s));
-        if (to != null && generation == _cache.Generation && ((from->Physical ^ to->Physical) & Page.Mask) == 0)
+        if (to != null && generation == _cache.Generation && Chain.MayLink(link, to))
             *link = to;
     }
 

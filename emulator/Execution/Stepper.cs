@@ -70,7 +70,8 @@ public sealed unsafe class Stepper : IDisposable
     /// <summary>Runs a decoded instruction. True when it retired; else the exit reason tells.</summary>
     internal bool Execute(CpuState* s, Entry* e)
     {
-        s->Deferred = s->Budget - 1;
+        long held = s->Deferred;
+        s->Deferred = held + s->Budget - 1;
         s->Budget = 0;
         s->ExitRequested = 0;
         s->CurrentOp = null;
@@ -78,8 +79,8 @@ public sealed unsafe class Stepper : IDisposable
         while (op != null)
             op = op->Handler(s, op);
         bool retired = s->Budget == 0;
-        s->Budget = s->Deferred + (retired ? 0 : 1);
-        s->Deferred = 0;
+        s->Budget = s->Deferred - held + (retired ? 0 : 1);
+        s->Deferred = held;
         s->CurrentOp = null;
         s->LinkSource = null;
         return retired;

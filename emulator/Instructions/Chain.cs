@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Emu.Cpus;
+using Emu.Memory;
 
 namespace Emu.Instructions;
 
@@ -90,6 +91,7 @@ public static unsafe class Chain
     }
 
     /// <summary>Leaves after the instruction, with RIP already set by it (far transfers, IRET).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* LeaveAt(CpuState* s, Op* op)
     {
         s->Budget += Op.BlockOf(op)->InstructionCount - op->InstructionsBefore - op->InstructionCount;
@@ -152,16 +154,33 @@ public static unsafe class Chain
         return null;
     }
 
-    /// <summary>A branch without a link. Only where the loop must find the target does it learn of the link, so that it links what it finds.</summary>
+    /// <summary>A branch without a link gets one where it may have one. Where the loop must find the target, it learns of the link, to set what it finds.</summary>
     private static Op* FollowUnlinked(CpuState* s, Block** link, ulong target)
     {
         JumpCacheEntry* e = (JumpCacheEntry*)s->JumpCache + JumpCacheEntry.IndexOf(target);
         if (e->Rip == target && e->Key == s->JumpKey)
+        {
+            if (e->Block->Valid != 0 && MayLink(link, e->Block))
+                *link = e->Block;
             return Enter(s, e->Block);
+        }
         s->LinkSource = link;
         s->Rip = target;
         return null;
     }
+
+    /// <summary>
+    /// True where a branch may be linked to a block: in the same page, so that both are mapped or neither, and decoded for the same mode. A key of
+    /// the jump cache says so of the mode.
+    /// </summary>
+    public static bool MayLink(Block** link, Block* to)
+    {
+        Block* from = SourceOf(link);
+        return (((from->Rip ^ to->Rip) | (from->Physical ^ to->Physical)) & Page.Mask) == 0 && from->ModeKey == to->ModeKey;
+    }
+
+    /// <summary>The block whose branch this link is.</summary>
+    public static Block* SourceOf(Block** link) => Op.BlockOf((Op*)((nuint)link & ~(nuint)(sizeof(Op) - 1)));
 
     private static Op* OutOfBudget(CpuState* s, Block* block)
     {

@@ -1,4 +1,6 @@
+using System.Runtime.CompilerServices;
 using Emu.Cpus;
+using Iced.Intel;
 
 namespace Emu.Instructions;
 
@@ -22,6 +24,13 @@ public static unsafe class FlagsControl
     /// <summary>STI ends its block: the loop looks at interrupts after the instruction behind it.</summary>
     public static void Sti(ref Lowering l) => l.Use(&SetInterrupt, FlowKind.EndsAfter);
 
+    /// <summary>STI and HLT, as an idle loop has them: STI goes straight on to HLT where nothing may come between.</summary>
+    public static void TryFuse(in Instruction first, Op* op, in Instruction second)
+    {
+        if (first.Mnemonic == Mnemonic.Sti && second.Mnemonic == Mnemonic.Hlt)
+            op->Handler = op->Full = &SetInterruptBeforeHalt;
+    }
+
     public static void Clac(ref Lowering l) => l.Use(&ClearAc);
 
     public static void Stac(ref Lowering l) => l.Use(&SetAc);
@@ -43,6 +52,7 @@ public static unsafe class FlagsControl
     }
 
     /// <summary>CPL is not above IOPL. In virtual-8086 mode, where CPL is 3, that is IOPL = 3; in real-address mode it always holds.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IoPrivileged(CpuState* s) => (ulong)s->Cpl <= (s->SystemFlags & Rflags.IoplMask) >> 12;
 
     private static Op* ClearCarry(CpuState* s, Op* op)
@@ -88,12 +98,24 @@ public static unsafe class FlagsControl
         if (!IoPrivileged(s))
             return Chain.Fault(s, op, Vector.GeneralProtection);
         // "If IF was 0, maskable interrupts are not recognised until after the next instruction" (SDM, STI); a second STI in a row adds nothing.
-        if ((s->SystemFlags & Rflags.If) == 0)
+        if ((s->SystemFlags & Rflags.If) != 0)
         {
-            s->SystemFlags |= Rflags.If;
-            s->InterruptShadow = 1;
+            s->Rip = Op.NextRipOf(op);
+            return Chain.Continue(s, op);
         }
+        s->SystemFlags |= Rflags.If;
+        s->InterruptShadow = 1;
         return Chain.LeaveAfter(s, op);
+    }
+
+    private static Op* SetInterruptBeforeHalt(CpuState* s, Op* op)
+    {
+        // Where IF was set there is no shadow, and what waits comes before HLT.
+        if ((s->SystemFlags & Rflags.If) != 0 || !IoPrivileged(s))
+            return SetInterrupt(s, op);
+        // The shadow covers HLT, and ends with it.
+        s->SystemFlags |= Rflags.If;
+        return Chain.Next(s, op);
     }
 
     private static Op* ClearAc(CpuState* s, Op* op) => ChangeAc(s, op, 0);

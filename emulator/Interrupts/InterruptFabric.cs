@@ -144,22 +144,24 @@ public sealed class InterruptFabric : ISnapshotted
 
     internal void Report(string what) => _report?.Invoke(what);
 
-    /// <summary>Makes an APIC's register page answer on the bus.</summary>
-    internal void MapPage(LocalApic apic, ulong address)
+    /// <summary>Makes an APIC's register page answer on the bus; false when it cannot.</summary>
+    internal bool MapPage(LocalApic apic, ulong address)
     {
         foreach (LocalApicPage p in _pages)
             if (p.Address == address)
-                return;
+                return true;
         var page = new LocalApicPage(this, address);
         if (apic.Cpu.Memory.Contains(address, Page.Size) || !apic.Cpu.Bus.TryAttachMmio(address, Page.Size, page))
         {
             Report($"CPU {apic.Index}: IA32_APIC_BASE puts the local APIC at 0x{address:x}, over RAM or another device; its registers do not answer there");
-            return;
+            return false;
         }
         _pages.Add(page);
+        return true;
     }
 
     /// <summary>A CPU's ICR or SELF IPI. False when no local APIC takes the message.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool SendIpi(LocalApic sender, byte vector, DeliveryMode mode, Shorthand shorthand, uint destination, bool logical)
     {
         bool wide = sender.Mode == ApicMode.X2Apic;
@@ -223,17 +225,32 @@ public sealed class InterruptFabric : ISnapshotted
         return best;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool Put(CpuIndex source, LocalApic target, byte vector, DeliveryMode mode, bool level)
     {
         if (!target.Accepts(mode))
             return false;
+        if (mode == DeliveryMode.Fixed && _immediate && OnSend == null && OnDeliver == null)
+        {
+            // Nobody watches it on its way.
+            _sent++;
+            target.AcceptFixed(vector, level);
+        }
+        else
+        {
+            PutMessage(source, target, vector, mode, level);
+        }
+        return true;
+    }
+
+    private void PutMessage(CpuIndex source, LocalApic target, byte vector, DeliveryMode mode, bool level)
+    {
         var message = new InterruptMessage(_sent++, source, target.Index, vector, mode, level);
         OnSend?.Invoke(message);
         if (_immediate)
             Arrive(message);
         else
             _pending.Add(message);
-        return true;
     }
 
     private void DeliverAt(int position)
@@ -243,7 +260,6 @@ public sealed class InterruptFabric : ISnapshotted
         Arrive(message);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Arrive(in InterruptMessage message)
     {
         bool taken = _apics[message.Target.Value].Accept(message);

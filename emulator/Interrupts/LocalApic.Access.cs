@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Emu.Memory;
 
 namespace Emu.Interrupts;
 
@@ -7,6 +8,23 @@ public sealed partial class LocalApic
 {
     private const uint FirstMsr = 0x800;
     private const uint LastMsr = 0x8FF;
+
+    /// <inheritdoc/>
+    public bool TryReadPage(ulong physical, int size, out ulong value)
+    {
+        bool answers = AnswersAt(physical & Page.Mask) && _onBus;
+        value = answers ? ReadPage((int)(physical & Page.OffsetMask), size) : 0;
+        return answers;
+    }
+
+    /// <inheritdoc/>
+    public bool TryWritePage(ulong physical, int size, ulong value)
+    {
+        bool answers = AnswersAt(physical & Page.Mask) && _onBus;
+        if (answers)
+            WritePage((int)(physical & Page.OffsetMask), size, value);
+        return answers;
+    }
 
     /// <summary>A load from the register page, xAPIC mode.</summary>
     internal ulong ReadPage(int offset, int size)
@@ -88,7 +106,7 @@ public sealed partial class LocalApic
             ResetRegisters();
         }
         if (to == ApicMode.XApic)
-            _fabric.MapPage(this, PageAddress);
+            _onBus = _fabric.MapPage(this, PageAddress);
         Update();
         return true;
     }
@@ -227,6 +245,7 @@ public sealed partial class LocalApic
             _fabric.RetryIoApics();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void SendIpi(uint destination)
     {
         uint icr = (uint)_icr;

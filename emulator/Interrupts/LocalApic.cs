@@ -45,6 +45,9 @@ public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
     /// <summary>The registers of the page that this generation has, by bits 9:4 of their offset.</summary>
     private readonly RegisterLayout?[] _page;
 
+    /// <summary>The page at the base register is local APICs' and neither RAM nor another device's.</summary>
+    private bool _onBus;
+
     private VectorSet _irr, _isr, _tmr;
     private uint _tpr, _ldr, _dfr, _svr, _esr;
     private uint _xApicId;
@@ -90,17 +93,22 @@ public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
     internal bool AnswersAt(ulong page) => (BaseRegister & (_addressMask | ApicBase.Enable | ApicBase.X2Apic)) == (page | ApicBase.Enable);
 
     /// <summary>The ID by which physical destinations find this APIC.</summary>
-    public uint Id => Mode == ApicMode.X2Apic ? (uint)Index.Value : _xApicId;
+    public uint Id
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (BaseRegister & ApicBase.X2Apic) != 0 ? (uint)Index.Value : _xApicId;
+    }
 
     /// <summary>The LDR as software reads it: in x2APIC mode it follows from the ID (SDM, "Deriving Logical x2APIC ID from the Local x2APIC ID").</summary>
     public uint LogicalDestination => Mode == ApicMode.X2Apic ? (Id >> 4 << 16) | (1u << (int)(Id & 0xF)) : _ldr;
 
     /// <summary>SVR bit 8, and globally enabled.</summary>
-    public bool IsSoftwareEnabled => Svr.Enable.IsSet(_svr) && Mode != ApicMode.Disabled;
+    public bool IsSoftwareEnabled => Svr.Enable.IsSet(_svr) && (BaseRegister & ApicBase.Enable) != 0;
 
     /// <summary>PPR: the higher of the task's priority and that of the interrupt in service (SDM, "Task and Processor Priorities").</summary>
     public byte ProcessorPriority
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get
         {
             uint serviced = (uint)Math.Max(_isr.Highest, 0) & 0xF0;
@@ -168,49 +176,52 @@ public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
     }
 
     /// <summary>True when a message of this kind would be taken: a software-disabled APIC answers to INIT, NMI, SMI and start-up IPIs only.</summary>
-    internal bool Accepts(DeliveryMode mode) => mode switch
-    {
-        DeliveryMode.Fixed or DeliveryMode.LowestPriority => IsSoftwareEnabled,
-        _ => Mode != ApicMode.Disabled,
-    };
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool Accepts(DeliveryMode mode) =>
+        (BaseRegister & ApicBase.Enable) != 0 && (mode is not (DeliveryMode.Fixed or DeliveryMode.LowestPriority) || Svr.Enable.IsSet(_svr));
 
     /// <summary>A message arrives. False when this APIC does not take it.</summary>
     internal bool Accept(in InterruptMessage message)
     {
         if (!Accepts(message.Mode))
             return false;
+        if (message.Mode is DeliveryMode.Fixed or DeliveryMode.LowestPriority)
+            AcceptFixed(message.Vector, message.LevelTriggered);
+        else
+            AcceptOther(message);
+        return true;
+    }
+
+    private void AcceptOther(in InterruptMessage message)
+    {
         switch (message.Mode)
         {
-            case DeliveryMode.Fixed:
-            case DeliveryMode.LowestPriority:
-                AcceptFixed(message.Vector, message.LevelTriggered);
-                return true;
             case DeliveryMode.Nmi:
                 _cpu.Post(Mail.Nmi);
-                return true;
+                break;
             case DeliveryMode.Init:
                 PostInit();
-                return true;
+                break;
             case DeliveryMode.StartUp:
                 // A start-up IPI wakes only a processor that waits for one; it is not remembered (SDM, "MP Initialization Protocol Algorithm").
                 bool willWait = WaitsForSipi || (_cpu.Mailbox & Mail.Init) != 0;
                 if (willWait && (_cpu.Mailbox & Mail.Sipi) == 0)
                     _cpu.Post(Mail.Sipi, message.Vector);
-                return true;
+                break;
             default:
                 _fabric.Report($"CPU {Index}: {message.Describe()} arrived; {message.Mode} delivery is not modelled and the message is dropped");
-                return true;
+                break;
         }
     }
 
     /// <summary>True when this APIC is meant (SDM, "Determining IPI Destination").</summary>
     /// <param name="wide">The destination has 32 bits (x2APIC sender), else 8.</param>
-    internal bool IsAddressed(uint destination, bool logical, bool wide)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool IsAddressed(uint destination, bool logical, bool wide) =>
+        destination == (wide ? uint.MaxValue : 0xFF) || (logical ? IsAddressedLogically(destination) : destination == Id);
+
+    private bool IsAddressedLogically(uint destination)
     {
-        if (destination == (wide ? uint.MaxValue : 0xFF))
-            return true;
-        if (!logical)
-            return destination == Id;
         if (Mode == ApicMode.X2Apic)
         {
             uint ldr = LogicalDestination;
@@ -225,8 +236,7 @@ public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
         };
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void AcceptFixed(byte vector, bool level)
+    internal void AcceptFixed(byte vector, bool level)
     {
         if (vector < 16)
         {
@@ -277,7 +287,7 @@ public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
     private void Update()
     {
         int vector = _irr.Highest;
-        bool waits = (vector >= 0 && vector >> 4 > ProcessorPriority >> 4) || ExternalInterruptWaits;
+        bool waits = (vector >= 0 && vector >> 4 > ProcessorPriority >> 4) || (_pin[0] && ExternalInterruptWaits);
         _cpu.HasInterrupt = waits;
         if (waits)
             _cpu.RequestExit();
@@ -290,7 +300,7 @@ public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
         {
             BaseRegister = ApicBase.DefaultAddress | ApicBase.Enable | (Index.Value == 0 ? ApicBase.Bsp : 0);
             _xApicId = (uint)Index.Value;
-            _fabric.MapPage(this, PageAddress);
+            _onBus = _fabric.MapPage(this, PageAddress);
         }
         ResetRegisters();
     }
@@ -346,7 +356,7 @@ public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
         _errors = (ApicErrors)reader.ReadUInt32();
         _errorSignalled = reader.ReadBoolean();
         RestoreLocal(reader);
-        _fabric.MapPage(this, PageAddress);
+        _onBus = _fabric.MapPage(this, PageAddress);
         Update();
     }
 }

@@ -20,10 +20,19 @@ internal struct VectorSet
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get
         {
-            for (int i = 3; i >= 0; i--)
-                if (_words[i] != 0)
-                    return (i << 6) + BitOperations.Log2(_words[i]);
-            return -1;
+            ulong top = _words[3];
+            return top != 0 ? 192 + BitOperations.Log2(top) : (_words[0] | _words[1] | _words[2]) == 0 ? -1 : HighestBelow192;
+        }
+    }
+
+    private readonly int HighestBelow192
+    {
+        get
+        {
+            int i = 2;
+            while (_words[i] == 0)
+                i--;
+            return (i << 6) + BitOperations.Log2(_words[i]);
         }
     }
 

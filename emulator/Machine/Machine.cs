@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Cpus;
 using Emu.Execution;
 using Emu.Fetch;
@@ -33,7 +34,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
 
     /// <summary>Budget of the slice that runs, and its CPU.</summary>
     private long _sliceBudget;
-    private Cpu? _running;
+    private CpuState* _running;
 
     private ulong _nextEvent;
     private int _turn;
@@ -76,6 +77,9 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
             Add(apic);
             _cpus[i] = cpu;
             _agents[i] = new ModelledCpu(cpu, _stepper, _cache, _history) { OnStale = NoteStale };
+            // No queue to empty.
+            if (_coherent)
+                cpu.OnSerialise = null;
         }
         _cache.Attach(_cpus);
         if (options.Check is { } rule)
@@ -110,7 +114,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     public ulong Instructions { get; private set; }
 
     /// <summary>Ticks: instructions retired, and those skipped while every CPU was waiting for a timer.</summary>
-    public ulong Now => _running == null ? _sliceStart : _sliceStart + (ulong)(_sliceBudget - Remaining(_running.State));
+    public ulong Now => _running == null ? _sliceStart : _sliceStart + (ulong)(_sliceBudget - Remaining(_running));
 
     /// <summary>What the guest asked for that is not modelled, one line each.</summary>
     public List<string> Reports { get; } = [];
@@ -129,7 +133,8 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     void ITimeline.EventMoved()
     {
         _nextEvent = 0;
-        _running?.RequestExit();
+        if (_running != null)
+            _running->ExitRequested = 1;
     }
 
     /// <summary>Asks the machine to stop after the present instruction; for devices.</summary>
@@ -139,7 +144,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         foreach (Cpu cpu in _cpus)
             cpu.RequestExit();
         if (_running != null)
-            _running.State->YieldRequested = 1;
+            _running->YieldRequested = 1;
     }
 
     /// <summary>Runs until the guest ends, or for at most this many instructions.</summary>
@@ -213,12 +218,17 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     /// <summary>Instructions of the slice that have not executed yet.</summary>
     private static long Remaining(CpuState* s) => s->Budget + s->Deferred + Chain.Outstanding(s);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void AdvanceTimers()
     {
         // Between slices, when no CPU runs.
         ulong now = _sliceStart;
-        if (now < _nextEvent)
-            return;
+        if (now >= _nextEvent)
+            AdvanceTimers(now);
+    }
+
+    private void AdvanceTimers(ulong now)
+    {
         _nextEvent = ulong.MaxValue;
         foreach (ITimed t in _timed)
         {
@@ -249,23 +259,31 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         return true;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void BeginSlice(Cpu cpu, long budget)
     {
-        _running = cpu;
+        _running = cpu.State;
         _sliceBudget = budget;
-        cpu.State->Budget = budget;
-        cpu.State->Deferred = 0;
+        _running->Budget = budget;
+        _running->Deferred = 0;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void EndSlice(Cpu cpu, long retired)
     {
         _running = null;
         _sliceStart += (ulong)retired;
         Instructions += (ulong)retired;
         _hash = StateHash.Combine(_hash, StateHash.OfProgress(cpu));
+        if (cpu.State->Exit == ExitReason.Unsupported || cpu.State->Activity == Activity.Shutdown)
+            StopAfter(cpu);
+    }
+
+    private void StopAfter(Cpu cpu)
+    {
         if (cpu.State->Exit == ExitReason.Unsupported)
             RequestStop(new RunResult(StopReason.Unsupported, 0, cpu.StopMessage ?? "unsupported"));
-        else if (cpu.State->Activity == Activity.Shutdown)
+        else
             RequestStop(new RunResult(StopReason.TripleFault, 0, $"CPU {cpu.Index} shut down by a triple fault at RIP 0x{cpu.State->Rip:x}; {Describe()}"));
     }
 

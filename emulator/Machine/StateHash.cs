@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Cpus;
 using Emu.Memory;
 
@@ -8,6 +9,7 @@ internal static unsafe class StateHash
 {
     private const ulong Prime = 0x9E37_79B1_85EB_CA87;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Combine(ulong hash, ulong value)
     {
         hash = (hash ^ value) * Prime;
@@ -15,6 +17,7 @@ internal static unsafe class StateHash
     }
 
     /// <summary>How far a CPU has come: what is hashed at the end of every slice, and so must cost little.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong OfProgress(Cpu cpu)
     {
         CpuState* s = cpu.State;

@@ -234,6 +234,14 @@ public sealed unsafe class MsrTests
 
         public byte AcknowledgeInterrupt() => 0xFF;
 
+        public bool TryReadPage(ulong physical, int size, out ulong value)
+        {
+            value = 0;
+            return false;
+        }
+
+        public bool TryWritePage(ulong physical, int size, ulong value) => false;
+
         public bool TryReadMsr(uint msr, out ulong value)
         {
             value = msr;

@@ -213,4 +213,174 @@ public sealed unsafe class InterpreterTests
         Assert.Equal(2UL, m[0]->Registers[15]);
         Assert.Equal(Activity.Halted, m[0]->Activity);
     }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(4)]
+    [InlineData(5)]
+    public void PushesAndPopsInARow_AnyRegistersAcrossPages_AreWhatSteppingThemGives(int seed)
+    {
+        var random = new Random(seed);
+        AssemblerRegister64[] registers = [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15];
+        int[] order = [.. Enumerable.Range(0, 400).Select(_ => random.Next(random.Next(4) == 0 ? 16 : 4))];
+        bool[] push = new bool[order.Length];
+        for (int i = 1; i < push.Length; i++)
+            push[i] = random.Next(5) == 0 ? !push[i - 1] : push[i - 1];
+        void Program(Assembler a)
+        {
+            for (int i = 0; i < order.Length; i++)
+            {
+                AssemblerRegister64 r = registers[order[i]];
+                if (push[i])
+                    a.push(r);
+                else if (order[i] != 4)
+                    a.pop(r);
+                else
+                    a.add(rsp, 8);
+            }
+            a.hlt();
+        }
+        byte[] Result(Action<Machines.Machine> run)
+        {
+            using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+            m.Assemble(Code, Program);
+            for (int i = 0; i < 16; i++)
+                if (i != 4)
+                    m[0]->Registers[i] = 0x0101_0101_0101_0101UL * (ulong)i;
+            m[0]->Registers[4] = SmallMachine.DataAt + 0x1000 + 8 * (ulong)seed;
+            run(m.Machine);
+            Assert.Equal(Activity.Halted, m[0]->Activity);
+            return [.. new ReadOnlySpan<byte>(m[0]->Registers, 128), .. m.Read(SmallMachine.DataAt, 0x2000)];
+        }
+        Assert.Equal(
+            Result(m =>
+            {
+                while (m.Step(new CpuIndex(0)))
+                {
+                }
+            }),
+            Result(m => m.Run(10_000)));
+    }
+
+    [Fact]
+    public void PopsInARow_ThirdBeyondTheMapping_FaultsThereWithTheOthersDone()
+    {
+        using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+        const ulong end = SmallMachine.AliasAt + 0x20_0000;
+        m.Write64(0x20_0000 - 16, 11);
+        m.Write64(0x20_0000 - 8, 22);
+        m.Assemble(Code, a =>
+        {
+            a.pop(rax);
+            a.pop(rcx);
+            a.pop(rdx);
+            a.pop(rbx);
+        });
+        m.Assemble(Code + 0x400, a => a.hlt());
+        m.SetVector((byte)Vector.PageFault, Code + 0x400);
+        (m[0]->Registers[2], m[0]->Registers[4]) = (33, end - 16);
+        m.Machine.Run(100);
+        Assert.Equal(Activity.Halted, m[0]->Activity);
+        Assert.Equal((11UL, 22UL, 33UL, end), (m[0]->Registers[0], m[0]->Registers[1], m[0]->Registers[2], m[0]->Paging.Cr2));
+        // The frame: error code, then RIP of the third.
+        ulong frame = m[0]->Registers[4] - SmallMachine.AliasAt;
+        Assert.Equal(Code + 2, m.Read64(frame + 8));
+        Assert.Equal(end, m.Read64(frame + 32));
+    }
+
+    [Fact]
+    public void PushesInARow_ThirdBelowTheMapping_LeavesTheStackPointerThere()
+    {
+        using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+        // Mapped a third time, with nothing below.
+        const ulong bottom = SmallMachine.AliasAt + 0x40_0000;
+        m.Write64(0x4010, SmallMachine.AliasedAt | 0xE3);
+        m.Assemble(Code, a =>
+        {
+            a.push(rax);
+            a.push(rcx);
+            a.push(rdx);
+        });
+        (m[0]->Registers[0], m[0]->Registers[1], m[0]->Registers[4]) = (11, 22, bottom + 16);
+        Assert.Equal(StopReason.TripleFault, m.Machine.Run(100).Reason); // There is no stack for the fault either.
+        Assert.Equal((Code + 2, bottom, bottom - 8), (m[0]->Rip, m[0]->Registers[4], m[0]->Paging.Cr2));
+        Assert.Equal((22UL, 11UL), (m.Read64(0), m.Read64(8)));
+        Assert.Equal(2UL, m.Machine.Instructions);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(100)]
+    public void StiHlt_InterruptThatWaits_ComesBehindHlt(int piece)
+    {
+        using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+        const ulong handler = Code + 0x400;
+        int halt = m.Assemble(Code, a => Waiting(a));
+        m.Assemble(Code, a =>
+        {
+            Waiting(a);
+            a.cli();
+            a.hlt();
+        });
+        m.Assemble(handler, a =>
+        {
+            a.mov(r12, __qword_ptr[rsp]);
+            a.inc(r13);
+            a.mov(__dword_ptr[rdi + 0xB0], 0);
+            a.iretq();
+        });
+        m.SetVector(0x41, handler);
+        m[0]->Registers[7] = 0xFEE0_0000;
+        for (int i = 0; i < 100 && m.Machine.Run((ulong)piece).Reason == StopReason.InstructionLimit; i++)
+        {
+        }
+        Assert.Equal((Code + (ulong)halt, 1UL), (m[0]->Registers[12], m[0]->Registers[13]));
+        Assert.Equal(Code + (ulong)halt + 2, m[0]->Rip);
+        Assert.Equal(11UL, m.Machine.Instructions);
+
+        // IPI to itself while interrupts are off.
+        static void Waiting(Assembler a)
+        {
+            a.cli();
+            a.mov(__dword_ptr[rdi + 0x300], 0x4_4041);
+            a.nop();
+            a.sti();
+            a.hlt();
+        }
+    }
+
+    [Fact]
+    public void Run_InManyPieces_CountsAndTellsTheTimeAsInOne()
+    {
+        const int piece = 37, pieces = 400;
+        using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+        using var whole = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+        foreach (SmallMachine machine in new[] { m, whole })
+            machine.Assemble(Code, a =>
+            {
+                Label loop = a.CreateLabel();
+                a.Label(ref loop);
+                a.rdtsc();
+                a.lea(rbx, __qword_ptr[rbx + rax]);
+                a.sti(); // From the second time on interrupts are on already.
+                a.push(rax);
+                a.push(rdx);
+                a.pop(rdx);
+                a.pop(rsi);
+                a.jmp(loop);
+            });
+        for (int i = 1; i <= pieces; i++)
+        {
+            Assert.Equal(StopReason.InstructionLimit, m.Machine.Run(piece).Reason);
+            Assert.Equal((ulong)(i * piece), m.Machine.Instructions);
+        }
+        whole.Machine.Run(pieces * piece);
+        for (int i = 0; i < 16; i++)
+            Assert.Equal(whole[0]->Registers[i], m[0]->Registers[i]);
+        Assert.Equal(whole[0]->Rip, m[0]->Rip);
+    }
 }
