@@ -220,11 +220,13 @@ public static unsafe class InstructionTable
             case Mnemonic.Prefetch or Mnemonic.Prefetchw or Mnemonic.Prefetchwt1: Miscellaneous.Nop(ref l); break;
             case Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2: Miscellaneous.Nop(ref l); break;
             case Mnemonic.Cldemote: Miscellaneous.Nop(ref l); break;
-            case Mnemonic.Wait: Miscellaneous.Wait(ref l); break;
             case Mnemonic.Xlatb: Miscellaneous.Xlat(ref l); break;
             case Mnemonic.Bound: Miscellaneous.Bound(ref l); break;
 
-            default: SystemInstructionTable.Lower(ref l); break;
+            default:
+                if (!X87InstructionTable.TryLower(ref l))
+                    SystemInstructionTable.Lower(ref l);
+                break;
         }
     }
 }

@@ -251,6 +251,15 @@ public unsafe ref struct Lowering
             };
     }
 
+    /// <summary>Selects the handlers of an x87, MMX or SSE step, which look at the unit first where that is needed.</summary>
+    public void SelectStep<T, TUnit>(int size, AddressForm address) where T : struct, IStep where TUnit : struct, IFloatingUnit
+    {
+        if ((Mode & ModeKey.FloatingChecked) != 0)
+            Select<Checked<Step<T>, TUnit>>(size, address);
+        else
+            SelectStep<T>(size, address);
+    }
+
     private static StepType? TypeOf<T, W>(AddressForm address) where T : struct, IStep where W : struct, IWidth => address switch
     {
         AddressForm.None => new StepType<T, W, NoMemory>(),

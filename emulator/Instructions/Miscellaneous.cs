@@ -3,7 +3,7 @@ using Emu.Memory;
 
 namespace Emu.Instructions;
 
-/// <summary>NOP in all its forms, WAIT, XLAT, BOUND.</summary>
+/// <summary>NOP in all its forms, XLAT, BOUND.</summary>
 public static unsafe class Miscellaneous
 {
     /// <summary>
@@ -11,9 +11,6 @@ public static unsafe class Miscellaneous
     /// instruction does not alter the content of a register and will not issue a memory operation").
     /// </summary>
     public static void Nop(ref Lowering l) => l.Use(&DoNothing);
-
-    /// <summary>WAIT: there is no x87 unit whose exceptions could be pending.</summary>
-    public static void Wait(ref Lowering l) => l.Use(&CheckTaskSwitched);
 
     /// <summary>XLAT: AL from the byte at [BX + AL].</summary>
     public static void Xlat(ref Lowering l)
@@ -32,13 +29,6 @@ public static unsafe class Miscellaneous
     }
 
     private static Op* DoNothing(CpuState* s, Op* op) => Chain.Next(s, op);
-
-    private static Op* CheckTaskSwitched(CpuState* s, Op* op)
-    {
-        // "#NM if CR0.MP[bit 1] = 1 and CR0.TS[bit 3] = 1."
-        const ulong both = ControlBits.Cr0Mp | ControlBits.Cr0Ts;
-        return (s->Paging.Cr0 & both) == both ? Chain.Fault(s, op, Vector.DeviceNotAvailable) : Chain.Next(s, op);
-    }
 
     private static Op* Translate(CpuState* s, Op* op)
     {
