@@ -144,7 +144,8 @@ public static unsafe partial class Access
         // In a machine with store buffers every access goes the slow way, so that loads see the CPU's own waiting stores.
         byte* host = cpu.Memory.Pointer(physical);
         TlbFlags flags = t.Flags | (host != null ? TlbFlags.Ram : 0);
-        bool direct = host != null && cpu.StoreBuffer.Capacity == 0 && cpu.Observer == null;
+        bool direct = host != null && cpu.StoreBuffer.Capacity == 0 && cpu.Observer == null
+            && ((s->DebugArmed & DebugArmed.Data) == 0 || !DebugRegisters.WatchesPage(s, linear));
         PageFlags pageFlags = host != null ? cpu.Memory.Flags[cpu.Memory.Offset(physical) >> Page.Shift] : 0;
         bool directWrite = direct && pageFlags == PageFlags.Dirty;
         return tlb->Fill(linear, physical, flags, direct ? host : null, directWrite);
@@ -165,6 +166,8 @@ public static unsafe partial class Access
     {
         ulong physical = (e->PhysicalAndFlags & Page.Mask) | (linear & Page.OffsetMask);
         Cpu cpu = Cpu.Of(s);
+        if ((s->DebugArmed & DebugArmed.Data) != 0)
+            DebugRegisters.NoteData(s, linear, size, write: false);
         if (((TlbFlags)e->PhysicalAndFlags & TlbFlags.Ram) == 0)
             return ReadDevice(cpu, physical, size);
         cpu.Observer?.Loads(physical, linear, size);
@@ -186,6 +189,8 @@ public static unsafe partial class Access
     {
         ulong physical = (e->PhysicalAndFlags & Page.Mask) | (linear & Page.OffsetMask);
         Cpu cpu = Cpu.Of(s);
+        if ((s->DebugArmed & DebugArmed.Data) != 0)
+            DebugRegisters.NoteData(s, linear, size, write: true);
         if (((TlbFlags)e->PhysicalAndFlags & TlbFlags.Ram) == 0)
             WriteDevice(cpu, physical, size, value);
         else

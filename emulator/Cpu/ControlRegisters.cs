@@ -4,7 +4,7 @@ using F = Emu.Cpus.CpuFeature;
 namespace Emu.Cpus;
 
 /// <summary>
-/// MOV to and from control registers, LMSW, SMSW, CLTS, INVLPG (SDM, "Control Registers", "Operations that Invalidate TLBs and
+/// MOV to and from control registers, LMSW, SMSW, CLTS, INVLPG, INVPCID (SDM, "Control Registers", "Operations that Invalidate TLBs and
 /// Paging-Structure Caches"). Each checks the privilege level itself.
 /// </summary>
 public static unsafe class ControlRegisters
@@ -12,6 +12,9 @@ public static unsafe class ControlRegisters
     /// <summary>The bits of CR0 that exist; "attempting to set any reserved bits in CR0[31:0] is ignored".</summary>
     private const ulong Cr0Defined = ControlBits.Cr0Pe | ControlBits.Cr0Mp | ControlBits.Cr0Em | ControlBits.Cr0Ts | ControlBits.Cr0Et
         | ControlBits.Cr0Ne | ControlBits.Cr0Wp | ControlBits.Cr0Am | ControlBits.Cr0Nw | ControlBits.Cr0Cd | ControlBits.Cr0Pg;
+
+    private const ulong PcidMask = 0xFFF;
+    private const ulong Cr3KeepTranslations = 1UL << 63;
 
     /// <summary>MOV from CRn; in 64-bit mode all 64 bits count, else the low 32.</summary>
     public static bool Read(CpuState* s, int number, out ulong value)
@@ -139,8 +142,8 @@ public static unsafe class ControlRegisters
             }
             else
             {
-                // "Clearing CR0.PG in 64-bit mode": only compatibility mode may leave.
-                if (s->Is64Bit)
+                // "Clearing CR0.PG in 64-bit mode": only compatibility mode may leave. "Clearing the CR0.PG when CR4.PCIDE is 1."
+                if (s->Is64Bit || (p.Cr4 & ControlBits.Cr4Pcide) != 0)
                     return Access.Raise(s, Vector.GeneralProtection);
                 efer &= ~ControlBits.EferLma;
             }
@@ -174,6 +177,11 @@ public static unsafe class ControlRegisters
     private static bool WriteCr3(CpuState* s, ulong value)
     {
         ref PagingRegisters p = ref s->Paging;
+        // With CR4.PCIDE bit 63 is no part of the register: it says that translations of the new PCID may be kept.
+        bool pcids = (p.Cr4 & ControlBits.Cr4Pcide) != 0;
+        bool keepSame = pcids && s->Is64Bit && (value & Cr3KeepTranslations) != 0 && ((value ^ p.Cr3) & PcidMask) == 0;
+        if (pcids && s->Is64Bit)
+            value &= ~Cr3KeepTranslations;
         // "If an attempt is made to write a 1 to any reserved bit in CR3[63:MAXPHYADDR]."
         if (s->Is64Bit && value >> p.PhysicalAddressBits != 0)
             return Access.Raise(s, Vector.GeneralProtection);
@@ -185,7 +193,10 @@ public static unsafe class ControlRegisters
         if (IsPaePaging(s) && !LoadPdptes(cpu.Memory, ref p, value))
             return Access.Raise(s, Vector.GeneralProtection);
         p.Cr3 = value;
-        CpuMode.FlushTlb(s, keepGlobal: (p.Cr4 & ControlBits.Cr4Pge) != 0);
+        // Translations are held for one PCID at a time: those of another one go ("more than required" is permitted; SDM, "Operations that
+        // Invalidate TLBs and Paging-Structure Caches").
+        if (!keepSame)
+            CpuMode.FlushTlb(s, keepGlobal: (p.Cr4 & ControlBits.Cr4Pge) != 0);
         cpu.Serialise(SerialisingEvent.MovToControlRegister);
         return true;
     }
@@ -198,6 +209,9 @@ public static unsafe class ControlRegisters
         if ((value & ~Cr4Defined(cpu.Model)) != 0)
             return Access.Raise(s, Vector.GeneralProtection);
         ulong changed = p.Cr4 ^ value;
+        // "If an attempt is made to change CR4.PCIDE from 0 to 1 while CR3[11:0] is not 000H", or outside IA-32e mode.
+        if ((changed & value & ControlBits.Cr4Pcide) != 0 && (!s->LongModeActive || (p.Cr3 & PcidMask) != 0))
+            return Access.Raise(s, Vector.GeneralProtection);
         // "Attempting to leave IA-32e mode by clearing CR4.PAE."
         if ((changed & ControlBits.Cr4Pae) != 0 && s->LongModeActive)
             return Access.Raise(s, Vector.GeneralProtection);
@@ -211,12 +225,46 @@ public static unsafe class ControlRegisters
 
         p.Cr4 = value;
         CpuMode.Update(s);
-        // "All TLB entries, including global ones, if the instruction modifies CR4.PGE"; for the present address space if it modifies CR4.PAE
+        if ((changed & ControlBits.Cr4De) != 0)
+            DebugRegisters.Arm(s);
+        // "All TLB entries, including global ones, if the instruction modifies CR4.PGE" or clears CR4.PCIDE; for the present address space if it modifies CR4.PAE
         // or sets CR4.SMEP. SMAP, WP and AC are looked at when a translation is used.
         bool smepSet = (changed & value & ControlBits.Cr4Smep) != 0;
-        if ((changed & (ControlBits.Cr4Pge | ControlBits.Cr4Pae)) != 0 || smepSet)
+        if ((changed & (ControlBits.Cr4Pge | ControlBits.Cr4Pae | ControlBits.Cr4Pcide)) != 0 || smepSet)
             CpuMode.FlushTlb(s, keepGlobal: false);
         cpu.Serialise(SerialisingEvent.MovToControlRegister);
+        return true;
+    }
+
+    /// <summary>
+    /// INVPCID (SDM, "INVPCID"): of one address, of one PCID, of all, of all but global ones. Translations are held for the present PCID only, so that
+    /// there is nothing to do for another one, but for global ones under type 2. Serialises.
+    /// </summary>
+    /// <param name="s">The CPU.</param>
+    /// <param name="type">The type in the register operand.</param>
+    /// <param name="pcid">The low half of the descriptor: PCID in bits 11:0, the rest reserved.</param>
+    /// <param name="linear">The high half.</param>
+    public static bool Invpcid(CpuState* s, ulong type, ulong pcid, ulong linear)
+    {
+        // "#GP(0) if an invalid type is specified", "if bits 63:12 of INVPCID_DESC are not all zero", "if INVPCID_TYPE is 0 and the linear address is
+        // not canonical", "if INVPCID_TYPE is either 0 or 1, CR4.PCIDE = 0, and INVPCID_DESC[11:0] is not zero".
+        bool pcids = (s->Paging.Cr4 & ControlBits.Cr4Pcide) != 0;
+        if (type > 3 || (pcid & ~PcidMask) != 0 || (type == 0 && s->Is64Bit && !Access.IsCanonical(linear)) || (type <= 1 && !pcids && pcid != 0))
+            return Access.Raise(s, Vector.GeneralProtection);
+        bool present = !pcids || pcid == (s->Paging.Cr3 & PcidMask);
+        switch (type)
+        {
+            case 0 when present:
+                CpuMode.FlushPage(s, linear);
+                break;
+            case 1 when present:
+                CpuMode.FlushTlb(s, keepGlobal: true);
+                break;
+            case 2 or 3:
+                CpuMode.FlushTlb(s, keepGlobal: type == 3);
+                break;
+        }
+        Cpu.Of(s).Serialise(SerialisingEvent.Invlpg);
         return true;
     }
 
@@ -256,6 +304,9 @@ public static unsafe class ControlRegisters
         Add(F.Sse, ControlBits.Cr4OsXmmExcpt);
         Add(F.Umip, ControlBits.Cr4Umip);
         Add(F.FsGsBase, ControlBits.Cr4FsGsBase);
+        Add(F.Vme, ControlBits.Cr4Vme | ControlBits.Cr4Pvi);
+        Add(F.De, ControlBits.Cr4De);
+        Add(F.Pcid, ControlBits.Cr4Pcide);
         Add(F.Smep, ControlBits.Cr4Smep);
         Add(F.Smap, ControlBits.Cr4Smap);
         return bits;

@@ -171,5 +171,14 @@ public sealed class CpuModel
     /// <summary>Leaf 2: EAX, EBX, ECX, EDX with descriptors of caches and TLBs; null where there is no leaf 2.</summary>
     public CpuidResult? CacheDescriptors { get; init; }
 
+    /// <summary>Revision of the microcode, which IA32_BIOS_SIGN_ID and AMD's PATCH_LEVEL tell.</summary>
+    public required uint Microcode { get; init; }
+
+    /// <summary>Banks of the machine-check architecture.</summary>
+    public required int MachineCheckBanks { get; init; }
+
+    /// <summary>The model-specific registers that it has, but for the x2APIC's.</summary>
+    public IReadOnlyDictionary<uint, Msr> Msrs => field ??= MsrTable.All.Where(m => m.ExistsOn(this)).ToDictionary(m => m.Address);
+
     public bool Has(CpuFeature f) => Features.Contains(f);
 }

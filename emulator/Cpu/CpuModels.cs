@@ -13,7 +13,7 @@ public static class CpuModels
     private static readonly CpuFeatureSet P6 =
     [
         F.Fpu, F.Pse, F.Tsc, F.Msr, F.Pae, F.Mce, F.Cx8, F.Apic, F.Sep, F.Mtrr, F.Pge, F.Mca, F.Cmov, F.Pat, F.Pse36, F.Fxsr, F.Sse,
-        F.MultibyteNop,
+        F.MultibyteNop, F.Vme, F.De,
     ];
 
     private static readonly CpuFeatureSet K8Features =
@@ -24,7 +24,7 @@ public static class CpuModels
     private static readonly CpuFeatureSet SkylakeFeatures =
     [
         .. P6, F.Clflush, F.Sse2, F.Monitor, F.Cx16, F.X2Apic, F.TscDeadline, F.Movbe, F.Popcnt, F.FsGsBase, F.Bmi1, F.Smep, F.Bmi2, F.Erms,
-        F.Adx, F.Smap, F.Syscall, F.Nx, F.Gigabyte, F.Rdtscp, F.LongMode, F.LahfLm, F.Lzcnt, F.Prefetchw, F.InvariantTsc, F.Arat,
+        F.Adx, F.Smap, F.Syscall, F.Nx, F.Gigabyte, F.Rdtscp, F.LongMode, F.LahfLm, F.Lzcnt, F.Prefetchw, F.InvariantTsc, F.Arat, F.TscAdjust, F.Pcid, F.Invpcid,
     ];
 
     /// <summary>Coppermine: the CPU of the 2009 mail's "older archs lacking mfence".</summary>
@@ -40,6 +40,8 @@ public static class CpuModels
         DefaultProfile = "p6",
         MaxBasicLeaf = 2,
         MaxExtendedLeaf = 0,
+        Microcode = 0x08,
+        MachineCheckBanks = 5,
         Caches = [new(1, CacheKind.Data, 16, 4, LineBytes: 32), new(1, CacheKind.Instruction, 16, 4, LineBytes: 32), new(2, CacheKind.Unified, 256, 8, LineBytes: 32)],
         // 82h 2nd level 256K 8-way; 08h code 16K; 04h 4M data TLB; 0Ch data 16K; 01h/02h code TLBs; 03h data TLB.
         CacheDescriptors = new CpuidResult(0x0302_0101, 0, 0, 0x0C04_0882),
@@ -58,6 +60,8 @@ public static class CpuModels
         DefaultProfile = "amd",
         MaxBasicLeaf = 1,
         MaxExtendedLeaf = 0x8000_0008,
+        Microcode = 0x3A,
+        MachineCheckBanks = 5,
         Caches = [new(1, CacheKind.Data, 64, 2), new(1, CacheKind.Instruction, 64, 2), new(2, CacheKind.Unified, 1024, 16)],
     };
 
@@ -74,6 +78,8 @@ public static class CpuModels
         DefaultProfile = "intel",
         MaxBasicLeaf = 0x16,
         MaxExtendedLeaf = 0x8000_0008,
+        Microcode = 0xF0,
+        MachineCheckBanks = 8,
         Caches = [new(1, CacheKind.Data, 32, 8), new(1, CacheKind.Instruction, 32, 8), new(2, CacheKind.Unified, 256, 4), new(3, CacheKind.Unified, 8192, 16, SharedByAll: true)],
         CacheDescriptors = new CpuidResult(0x7603_6301, 0x00F0_B5FF, 0, 0x00C3_0000), // FFh: caches in leaf 4
     };
@@ -91,6 +97,8 @@ public static class CpuModels
         DefaultProfile = "intel",
         MaxBasicLeaf = 0x20,
         MaxExtendedLeaf = 0x8000_0008,
+        Microcode = 0x2E,
+        MachineCheckBanks = 9,
         Caches = [new(1, CacheKind.Data, 48, 12), new(1, CacheKind.Instruction, 32, 8), new(2, CacheKind.Unified, 1280, 10), new(3, CacheKind.Unified, 25600, 10, SharedByAll: true)],
         CacheDescriptors = new CpuidResult(0x00FE_FF01, 0, 0, 0), // FFh: caches in leaf 4; FEh: TLBs in leaf 18h
     };

@@ -161,9 +161,30 @@ public unsafe struct CpuState
     public fixed ulong DebugAddress[4];
     public ulong Dr6, Dr7;
 
+    /// <summary>What DR7 enables, derived from it and CR4.DE; while it is not 0 the CPU executes one instruction at a time.</summary>
+    public DebugArmed DebugArmed;
+
+    /// <summary>1 when the instruction that is executing must not be followed by the trap of TF, which was set before it: INT n, and SYSCALL that masks TF.</summary>
+    public int NoTrap;
+
+    /// <summary>Bits of DR6 of a debug trap that is to be taken behind the present instruction.</summary>
+    public ulong PendingDebug;
+
+    /// <summary>RFLAGS.RF as it was before the present instruction, which runs with RF clear; only while <see cref="DebugArmed"/> is not 0.</summary>
+    public ulong ResumeHeld;
+
+    /// <summary>RIP behind the instruction that the stepper executes, were it no branch.</summary>
+    public ulong SequentialRip;
+
     public ulong Star, Lstar, Cstar, Sfmask, KernelGsBase;
     public ulong SysenterCs, SysenterEsp, SysenterEip;
-    public ulong TscAux, TscOffset, Pat, ApicBase, MiscEnable;
+    public ulong TscAux, TscOffset, TscAdjust, Pat, ApicBase, MiscEnable;
+
+    /// <summary>IA32_DEBUGCTL.</summary>
+    public ulong DebugControl;
+
+    /// <summary>MSRs that are nothing but a word, in the order of <see cref="MsrTable"/>.</summary>
+    public fixed ulong KeptMsrs[MsrTable.KeptWords];
 
     /// <summary>Instructions retired since reset.</summary>
     public ulong Retired;

@@ -26,6 +26,7 @@ public static unsafe class Cpuid
     public const uint TscHertz = 1_000_000_000;
 
     private const uint ExtendedBase = 0x8000_0000;
+    private const uint BiosSignId = 0x8B;
 
     /// <summary>Every feature that has a bit, and its place.</summary>
     public static IReadOnlyList<CpuidFeatureBit> FeatureBits { get; } =
@@ -95,14 +96,31 @@ public static unsafe class Cpuid
         new(F.InvariantTsc, 0x8000_0007, CpuidRegister.Edx, 8),
     ];
 
-    /// <summary>The instruction: EAX and ECX in, four registers out; serialises.</summary>
-    public static void Execute(CpuState* s)
+    /// <summary>The instruction: EAX and ECX in, four registers out; serialises. #GP(0) above CPL 0 with CPUID faulting switched on.</summary>
+    public static bool Execute(CpuState* s)
     {
         Cpu cpu = Cpu.Of(s);
+        if (s->Cpl != 0 && Msrs.CpuidFaults(s))
+            return Access.Raise(s, Vector.GeneralProtection);
         uint leaf = (uint)s->Registers[0];
+        // "BOOT_NT4": leaves above 2 are as if there were none.
+        if ((s->MiscEnable & Msrs.MiscEnableLimitCpuid) != 0 && leaf is > 2 and < ExtendedBase)
+            leaf = 2;
         CpuidResult r = Query(cpu.Model, leaf, (uint)s->Registers[1], cpu.Topology, cpu.ApicId);
 
-        // Two bits follow the CPU's state. SDM, IA32_APIC_BASE: with the enable flag clear, CPUID reports no APIC.
+        // Some bits follow the CPU's state.
+        if (leaf == 0 && (s->MiscEnable & Msrs.MiscEnableLimitCpuid) != 0)
+            r = r with { Eax = Math.Min(r.Eax, 2) };
+        if (cpu.Model.Vendor == CpuVendor.Intel && leaf == 1)
+        {
+            // "Executing CPUID with EAX = 1 loads the signature of the update into IA32_BIOS_SIGN_ID."
+            *cpu.Model.Msrs[BiosSignId].Field!(s) = (ulong)cpu.Model.Microcode << 32;
+            if (cpu.Model.Has(F.Monitor) && (s->MiscEnable & Msrs.MiscEnableMonitor) == 0)
+                r = r with { Ecx = r.Ecx & ~(1U << 3) };
+        }
+        if (leaf == 0x8000_0001 && (s->MiscEnable & Msrs.MiscEnableXdDisable) != 0)
+            r = r with { Edx = r.Edx & ~(1U << 20) };
+        // SDM, IA32_APIC_BASE: with the enable flag clear, CPUID reports no APIC.
         if (leaf == 1 && (s->ApicBase & Msrs.ApicBaseEnable) == 0)
             r = r with { Edx = r.Edx & ~(1U << 9), Ecx = r.Ecx & ~(1U << 21) };
         // SDM, leaf 80000001H: "Bit 11: SYSCALL/SYSRET (when in 64-bit mode)".
@@ -114,6 +132,7 @@ public static unsafe class Cpuid
         s->Registers[1] = r.Ecx;
         s->Registers[2] = r.Edx;
         cpu.Serialise(SerialisingEvent.Cpuid);
+        return true;
     }
 
     /// <summary>What a model answers.</summary>

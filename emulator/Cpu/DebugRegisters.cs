@@ -1,12 +1,35 @@
+using System.Runtime.CompilerServices;
+using Emu.Memory;
+
 namespace Emu.Cpus;
 
+/// <summary>What DR7 enables.</summary>
+[Flags]
+public enum DebugArmed
+{
+    None = 0,
+
+    /// <summary>Breakpoints on instructions.</summary>
+    Instructions = 1,
+
+    /// <summary>Breakpoints on data: their pages are not accessed directly (<see cref="DebugRegisters.WatchesPage"/>).</summary>
+    Data = 2,
+
+    /// <summary>Breakpoints on ports (CR4.DE).</summary>
+    Ports = 4,
+}
+
 /// <summary>
-/// MOV to and from DR0-DR7 (SDM, "Debug Registers"). The registers are kept; a guest that arms a hardware breakpoint in DR7 stops the machine.
+/// DR0 to DR7 (SDM, "Debug Registers"), their MOVs and their breakpoints. Nothing looks at them per instruction: a write of DR7 that enables something
+/// makes the loops step, and takes direct access from the pages that are watched.
 /// </summary>
 public static unsafe class DebugRegisters
 {
     /// <summary>Bits of DR6 that read as 1.</summary>
     public const ulong Dr6Reserved = 0xFFFF_0FF0;
+
+    /// <summary>BT: a task switch to a TSS with its T flag set.</summary>
+    public const ulong Dr6TaskSwitch = 1UL << 15;
 
     /// <summary>BS: single step.</summary>
     public const ulong Dr6SingleStep = 1UL << 14;
@@ -18,9 +41,21 @@ public static unsafe class DebugRegisters
     public const ulong Dr7Reserved = 1UL << 10;
     public const ulong Dr7GeneralDetect = 1UL << 13;
 
+    /// <summary>L0 to L3 and LE, which a task switch clears.</summary>
+    public const ulong Dr7Local = 0x155;
+
+    private const ulong Dr6Hits = 0xF;
     private const ulong Dr6Writable = 0xE00F;
     private const ulong Dr7Writable = 0xFFFF_23FF;
-    private const ulong Dr7Enables = 0xFF;
+
+    /// <summary>R/W fields of DR7.</summary>
+    private enum Condition
+    {
+        Instruction = 0,
+        Write = 1,
+        Port = 2,
+        ReadOrWrite = 3,
+    }
 
     /// <summary>MOV from DRn.</summary>
     public static bool Read(CpuState* s, int number, out ulong value)
@@ -46,8 +81,6 @@ public static unsafe class DebugRegisters
         // results in a #GP(0) exception."
         if (number >= 6 && value > uint.MaxValue)
             return Access.Raise(s, Vector.GeneralProtection);
-        if (number == 7 && (value & Dr7Enables) != 0)
-            return Cpu.Unsupported(s, "hardware breakpoints (DR7 enable bits; SDM, \"Debug Control Register (DR7)\")");
         switch (number)
         {
             case 6:
@@ -55,14 +88,123 @@ public static unsafe class DebugRegisters
                 break;
             case 7:
                 s->Dr7 = Dr7Reserved | (value & Dr7Writable);
+                Arm(s);
                 break;
             default:
                 s->DebugAddress[number] = value;
+                Arm(s);
                 break;
         }
         Cpu.Of(s).Serialise(SerialisingEvent.MovToDebugRegister);
         return true;
     }
+
+    /// <summary>Derives <see cref="CpuState.DebugArmed"/>; call after any change of DR0 to DR3, DR7 or CR4.DE.</summary>
+    public static void Arm(CpuState* s)
+    {
+        DebugArmed before = s->DebugArmed;
+        DebugArmed armed = DebugArmed.None;
+        for (int i = 0; i < 4; i++)
+        {
+            if (!IsEnabled(s, i))
+                continue;
+            armed |= ConditionOf(s, i) switch
+            {
+                Condition.Instruction => DebugArmed.Instructions,
+                // "10: break on I/O reads or writes" with CR4.DE; "undefined" without.
+                Condition.Port => (s->Paging.Cr4 & ControlBits.Cr4De) != 0 ? DebugArmed.Ports : DebugArmed.None,
+                _ => DebugArmed.Data,
+            };
+        }
+        s->DebugArmed = armed;
+        // Which pages are accessed directly is decided when their translations are entered.
+        if (((before | armed) & DebugArmed.Data) != 0)
+            CpuMode.FlushTlb(s, keepGlobal: false);
+    }
+
+    /// <summary>True when a data breakpoint lies in the page of this address.</summary>
+    public static bool WatchesPage(CpuState* s, ulong linear)
+    {
+        for (int i = 0; i < 4; i++)
+            if (IsEnabled(s, i) && ConditionOf(s, i) is Condition.Write or Condition.ReadOrWrite && ((s->DebugAddress[i] ^ linear) & Page.Mask) == 0)
+                return true;
+        return false;
+    }
+
+    /// <summary>Data were accessed: a breakpoint that they meet is reported behind the instruction.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static void NoteData(CpuState* s, ulong linear, int size, bool write) =>
+        s->PendingDebug |= Hits(s, linear, size, write ? Condition.Write : Condition.ReadOrWrite);
+
+    /// <summary>Ports were accessed.</summary>
+    public static void NotePort(CpuState* s, ushort port, int size)
+    {
+        if ((s->DebugArmed & DebugArmed.Ports) != 0)
+            s->PendingDebug |= Hits(s, port, size, Condition.Port);
+    }
+
+    /// <summary>
+    /// Before an instruction: true when a breakpoint on it was hit, and #DB is delivered in its place (SDM, "Instruction-Breakpoint Exception
+    /// Condition"): a fault, with RF set in the pushed flags. RF holds it off; so does MOV SS before it.
+    /// </summary>
+    public static bool BreaksBefore(CpuState* s, ulong linear)
+    {
+        // Traps of an event that was delivered just now.
+        if (s->PendingDebug != 0 && s->InterruptShadow != 2)
+        {
+            TakePending(s);
+            return true;
+        }
+        ulong resume = s->SystemFlags & Rflags.Rf;
+        if ((s->DebugArmed & DebugArmed.Instructions) != 0 && resume == 0 && s->InterruptShadow != 2)
+        {
+            ulong hits = Hits(s, linear, 1, Condition.Instruction);
+            if (hits != 0)
+            {
+                s->Dr6 = (s->Dr6 & ~Dr6Hits) | hits;
+                EventDelivery.Deliver(s, Vector.Debug, EventKind.Fault);
+                return true;
+            }
+        }
+        // "The processor clears the RF flag after the successful execution of the instruction": IRET may set it for the next one.
+        s->ResumeHeld = resume;
+        s->SystemFlags &= ~Rflags.Rf;
+        return false;
+    }
+
+    /// <summary>Delivers the traps that wait.</summary>
+    public static void TakePending(CpuState* s)
+    {
+        ulong hits = s->PendingDebug;
+        s->PendingDebug = 0;
+        // "Certain debug exceptions may clear bits 0-3. The remaining contents of the DR6 register are never cleared by the processor."
+        if ((hits & Dr6Hits) != 0)
+            s->Dr6 &= ~Dr6Hits;
+        s->Dr6 |= hits;
+        s->Activity = Activity.Active;
+        EventDelivery.Deliver(s, Vector.Debug, EventKind.Trap);
+    }
+
+    /// <summary>Bits B0 to B3 of the breakpoints that an access meets.</summary>
+    private static ulong Hits(CpuState* s, ulong linear, int size, Condition access)
+    {
+        ulong hits = 0;
+        for (int i = 0; i < 4; i++)
+        {
+            Condition condition = ConditionOf(s, i);
+            bool applies = condition == access || (condition == Condition.ReadOrWrite && access == Condition.Write);
+            // LEN: "the processor uses LEN to mask the low-order bits of the address".
+            ulong length = (s->Dr7 >> (18 + 4 * i) & 3) switch { 0 => 1, 1 => 2, 2 => 8, _ => 4UL };
+            ulong first = s->DebugAddress[i] & ~(length - 1);
+            if (applies && IsEnabled(s, i) && linear < first + length && first < linear + (ulong)size)
+                hits |= 1UL << i;
+        }
+        return hits;
+    }
+
+    private static bool IsEnabled(CpuState* s, int i) => (s->Dr7 >> (2 * i) & 3) != 0;
+
+    private static Condition ConditionOf(CpuState* s, int i) => (Condition)(s->Dr7 >> (16 + 4 * i) & 3);
 
     private static bool Check(CpuState* s, ref int number)
     {

@@ -132,9 +132,12 @@ public static unsafe class EventDelivery
         CpuState* s = cpu.State;
         s->InterruptShadow = 0;
         s->Activity = Activity.Active;
-        // "The processor clears the GD flag upon entering to the debug exception handler."
-        if (e.Vector == Vector.Debug)
+        // "The processor clears the GD flag upon entering to the debug exception handler", and "BTF when it generates a debug exception".
+        if (e.Vector == Vector.Debug && e.Kind is EventKind.Fault or EventKind.Trap)
+        {
             s->Dr7 &= ~DebugRegisters.Dr7GeneralDetect;
+            s->DebugControl &= ~Msrs.DebugControlBranches;
+        }
         // Neither vendor promises that taking an event serialises; a profile may say that it does.
         bool interrupt = e.Kind is EventKind.ExternalInterrupt or EventKind.Nmi;
         if (interrupt ? cpu.Profile.InterruptSerialises : e.Vector == Vector.Breakpoint && cpu.Profile.BreakpointSerialises)

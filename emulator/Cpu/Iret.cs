@@ -3,7 +3,7 @@ namespace Emu.Cpus;
 
 /// <summary>
 /// IRET, IRETD, IRETQ in every mode (SDM, "IRET"). Serialises, and ends the blocking of NMIs.
-/// Deviates: RF is not kept. It would hold off instruction breakpoints, which are not modelled, for one instruction.
+/// RF is taken from the stack only while breakpoints are armed: it lasts for one instruction, and nobody else could see it.
 /// </summary>
 [SkipLocalsInit]
 public static unsafe class Iret
@@ -31,12 +31,12 @@ public static unsafe class Iret
         return done;
     }
 
-    /// <summary>Bits of RFLAGS that IRET and POPF change at the present CPL and IOPL, VM and RF apart.</summary>
+    /// <summary>Bits of RFLAGS that IRET changes at the present CPL and IOPL, VM apart.</summary>
     public static ulong WritableFlags(CpuState* s, int operandSize)
     {
         ulong mask = AlwaysChanged;
         if (operandSize > 2)
-            mask |= Rflags.Ac | Rflags.Id;
+            mask |= Rflags.Ac | Rflags.Id | (s->DebugArmed != 0 ? Rflags.Rf : 0);
         if (!s->ProtectedMode)
             return mask | Rflags.If | Rflags.IoplMask;
         // "IF CPL <= IOPL THEN IF", "IF CPL = 0 THEN IOPL": else they stay, and no exception tells.
@@ -129,7 +129,7 @@ public static unsafe class Iret
         s->Registers[4] = words[0];
         s->Rip = rip;
         s->Cpl = 3;
-        SetFlags(s, flags, ulong.MaxValue & ~Rflags.Rf & Defined);
+        SetFlags(s, flags, s->DebugArmed != 0 ? Defined : Defined & ~Rflags.Rf);
         return true;
     }
 

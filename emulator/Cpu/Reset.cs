@@ -6,9 +6,6 @@ public static unsafe class Reset
     private const ulong Cr0AfterPowerUp = ControlBits.Cr0Cd | ControlBits.Cr0Nw | ControlBits.Cr0Et;
     private const ulong ApicBaseDefault = 0xFEE0_0000;
 
-    /// <summary>Memory types WB, WT, UC-, UC, twice (SDM, "Memory Type Setting of PAT Entries Following a Power-up or Reset").</summary>
-    private const ulong PatAfterPowerUp = 0x0007_0406_0007_0406;
-
     /// <summary>Power-up or RESET: CPU 0 is the boot processor and starts at the reset vector, the others wait for a start-up IPI.</summary>
     public static void PowerUp(Cpu cpu)
     {
@@ -27,14 +24,7 @@ public static unsafe class Reset
         s->Floating.Xcr0 = 1;
 
         // MSRs, which INIT leaves alone.
-        s->Star = s->Lstar = s->Cstar = s->Sfmask = s->KernelGsBase = 0;
-        s->SysenterCs = s->SysenterEsp = s->SysenterEip = 0;
-        s->TscAux = 0;
-        s->Pat = PatAfterPowerUp;
-        s->MtrrDefaultType = 0;
-        new Span<ulong>(s->MtrrVariable, 16).Clear();
-        new Span<ulong>(s->MtrrFixed, 11).Clear();
-        s->MiscEnable = Msrs.MiscEnableAfterReset;
+        Msrs.PowerUp(s, cpu.Model);
         s->ApicBase = ApicBaseDefault | Msrs.ApicBaseEnable | (boot ? Msrs.ApicBaseBootProcessor : 0);
         s->Retired = 0;
         s->TscOffset = 0 - cpu.Clock.Now(cpu.Index);
@@ -98,6 +88,9 @@ public static unsafe class Reset
             s->DebugAddress[i] = 0;
         s->Dr6 = DebugRegisters.Dr6Reserved;
         s->Dr7 = DebugRegisters.Dr7Reserved;
+        s->DebugArmed = DebugArmed.None;
+        s->PendingDebug = s->ResumeHeld = 0;
+        s->NoTrap = 0;
 
         s->Fault = default;
         s->Exit = ExitReason.None;

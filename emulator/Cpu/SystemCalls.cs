@@ -22,6 +22,8 @@ public static unsafe class SystemCalls
             s->Registers[1] = nextRip;
             s->Registers[11] = Flags.Get(s);
             s->Rip = s->Is64Bit ? s->Lstar : s->Cstar;
+            // The trap of TF is decided by what SYSCALL leaves of it.
+            s->NoTrap = (s->SystemFlags & s->Sfmask & Rflags.Tf) != 0 ? 1 : 0;
             Flags.Set(s, Flags.Get(s) & ~(s->Sfmask | Rflags.Rf));
             LoadFlat(s, selector, (ushort)(selector + 8), 0, is64Bit: true);
         }

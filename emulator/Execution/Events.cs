@@ -67,21 +67,32 @@ public static unsafe class Events
         CpuState* s = cpu.State;
         if (retired && shadow != 0 && s->InterruptShadow == shadow)
             s->InterruptShadow = 0;
+        bool noTrap = s->NoTrap != 0;
+        s->NoTrap = 0;
         if (s->Exit != ExitReason.None)
         {
+            // Of an instruction that faults nothing is left to be reported.
+            if (!retired)
+                s->PendingDebug = 0;
             s->InterruptShadow = 0;
             Finish(cpu);
             if (!retired)
                 return;
         }
-        // "When the TF flag is set, a debug exception is generated after the instruction" (SDM, "Single-Step Exception Condition");
-        // MOV SS holds it off.
-        if (retired && trap && s->InterruptShadow != 2 && s->Activity == Activity.Active)
-        {
-            s->Dr6 |= 1UL << 14;
-            EventDelivery.Deliver(s, Vector.Debug, EventKind.Trap);
-        }
+        // "When the TF flag is set, a debug exception is generated after the instruction" (SDM, "Single-Step Exception Condition"); with BTF only behind
+        // branches. MOV SS holds it off, and other debug traps until the next instruction has run.
+        bool branches = (s->DebugControl & Msrs.DebugControlBranches) != 0;
+        if (retired && trap && !noTrap && s->InterruptShadow != 2 && !(branches && s->Rip == s->SequentialRip))
+            s->PendingDebug |= DebugRegisters.Dr6SingleStep;
+        if (s->DebugArmed != 0 && !retired)
+            s->SystemFlags |= s->ResumeHeld; // A repeated instruction that is not through.
+        if (s->PendingDebug != 0 && s->InterruptShadow != 2 && s->Activity != Activity.Shutdown)
+            DebugRegisters.TakePending(s);
     }
+
+    /// <summary>True when one instruction at a time must be executed: under TF, and while a breakpoint is armed.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsStepping(CpuState* s) => ((s->SystemFlags & Rflags.Tf) | (ulong)s->DebugArmed) != 0;
 
     private static void ServiceMail(Cpu cpu)
     {

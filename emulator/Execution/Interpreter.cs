@@ -56,8 +56,8 @@ public sealed unsafe class Interpreter
             if (s->YieldRequested != 0)
                 break;
             s->ExitRequested = 0;
-            // One at a time: under TF, and behind STI or MOV SS, whose shadow is one instruction long.
-            if ((s->SystemFlags & Rflags.Tf) != 0)
+            // One at a time: under TF, where a breakpoint is armed, and behind STI or MOV SS, whose shadow is one instruction long.
+            if (Events.IsStepping(s))
             {
                 Step(cpu);
                 continue;
@@ -115,6 +115,8 @@ public sealed unsafe class Interpreter
     private void Step(Cpu cpu)
     {
         CpuState* s = cpu.State;
+        if (s->DebugArmed != 0 && DebugRegisters.BreaksBefore(s, (s->Cs.Base + s->Rip) & (s->Is64Bit ? ulong.MaxValue : uint.MaxValue)))
+            return;
         int shadow = s->InterruptShadow;
         bool trap = (s->SystemFlags & Rflags.Tf) != 0;
         if (!_stepper.StepCoherent(cpu, out bool retired))

@@ -75,6 +75,7 @@ public sealed unsafe class Stepper : IDisposable
         s->Budget = 0;
         s->ExitRequested = 0;
         s->CurrentOp = null;
+        s->SequentialRip = e->Stop.Immediate;
         Op* op = &e->Op;
         while (op != null)
             op = op->Handler(s, op);

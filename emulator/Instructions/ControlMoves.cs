@@ -1,9 +1,11 @@
+using System.Runtime.Intrinsics;
 using Emu.Cpus;
+using Emu.Memory;
 using Iced.Intel;
 
 namespace Emu.Instructions;
 
-/// <summary>MOV to and from control and debug registers, LMSW, SMSW, CLTS, INVLPG. Writes leave to the loop: mode and translation may have changed.</summary>
+/// <summary>MOV to and from control and debug registers, LMSW, SMSW, CLTS, INVLPG, INVPCID. Writes leave to the loop: mode and translation may have changed.</summary>
 public static unsafe class ControlMoves
 {
     /// <summary>MOV r, CRn.</summary>
@@ -74,6 +76,14 @@ public static unsafe class ControlMoves
     {
         l.Memory();
         l.Use(&InvalidatePage, FlowKind.EndsAfter);
+    }
+
+    /// <summary>INVPCID: the type in a register, the descriptor in 16 bytes of memory.</summary>
+    public static void Invpcid(ref Lowering l)
+    {
+        l.Op->Reg0 = l.RegisterOf(0);
+        l.Memory();
+        l.Use(&InvalidatePcid, FlowKind.EndsAfter);
     }
 
     private readonly struct ReadControl : IForm
@@ -154,6 +164,16 @@ public static unsafe class ControlMoves
     }
 
     private static Op* ClearTaskSwitched(CpuState* s, Op* op) => SystemOperation.LeaveAfter(s, op, ControlRegisters.Clts(s));
+
+    private static Op* InvalidatePcid(CpuState* s, Op* op)
+    {
+        SystemOperation.Begin(s, op);
+        if (!Privilege.CheckCpl0(s) || !Full.Linear(s, op, 16, AccessKind.Read, out ulong linear)
+            || !Access.LoadVector(s, linear, Full.Kind(op), out Vector128<byte> descriptor))
+            return Chain.Fault(s, op);
+        ulong type = s->Is64Bit ? Width.Read<W64>(s, op->Reg0) : Width.Read<W32>(s, op->Reg0);
+        return SystemOperation.LeaveAfter(s, op, ControlRegisters.Invpcid(s, type, descriptor.AsUInt64()[0], descriptor.AsUInt64()[1]));
+    }
 
     private static Op* InvalidatePage(CpuState* s, Op* op)
     {

@@ -52,8 +52,7 @@ public static unsafe class ModelRegisters
     private static Op* ExecuteCpuid(CpuState* s, Op* op)
     {
         SystemOperation.Begin(s, op);
-        Cpus.Cpuid.Execute(s);
-        return Full.Next(s, op);
+        return SystemOperation.Next(s, op, Cpus.Cpuid.Execute(s));
     }
 
     private static Op* ReadTime(CpuState* s, Op* op)

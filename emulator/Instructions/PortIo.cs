@@ -86,6 +86,7 @@ public static unsafe class PortIo
         Cpu cpu = Cpu.Of(s);
         if (cpu.Observer?.ReachesDevice() == false)
             return 0;
+        DebugRegisters.NotePort(s, port, size);
         cpu.StoreBuffer.DrainAll();
         return cpu.Bus.ReadPort(port, size);
     }
@@ -95,6 +96,7 @@ public static unsafe class PortIo
         Cpu cpu = Cpu.Of(s);
         if (cpu.Observer?.ReachesDevice() == false)
             return;
+        DebugRegisters.NotePort(s, port, size);
         cpu.StoreBuffer.DrainAll();
         cpu.Bus.WritePort(port, size, value);
     }

@@ -30,15 +30,9 @@ public static unsafe class SoftwareInterrupts
     private static Op* Raise(CpuState* s, Op* op, Vector vector, EventKind kind)
     {
         SystemOperation.Begin(s, op);
-        bool stepping = (s->SystemFlags & Rflags.Tf) != 0;
+        // "INT n clears TF ... so no single-step trap follows" (SDM, "Single-Step Exception Condition").
+        s->NoTrap = (s->SystemFlags & Rflags.Tf) != 0 ? 1 : 0;
         _ = EventDelivery.Deliver(s, vector, kind, null, Op.NextRipOf(op));
-        if (!stepping)
-            return Chain.Continue(s, op);
-        // "INT n clears TF ... so no single-step trap follows" (SDM, "Single-Step Exception Condition"): the loop, which traps behind an instruction
-        // that retired with TF set, takes this one for an event.
-        ulong rip = s->Rip;
-        Chain.LeaveBefore(s, op);
-        s->Rip = rip;
-        return null;
+        return Chain.Continue(s, op);
     }
 }

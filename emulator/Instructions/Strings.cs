@@ -22,7 +22,7 @@ public unsafe interface IStringOperation
 /// MOVS, STOS, LODS, SCAS, CMPS with REP, REPE, REPNE. A repeated instruction is restartable: index and count registers are written back after
 /// every run of iterations; when the chain must return before the last one, RIP stays at the instruction and it does not count as retired.
 /// At least one run is made each time, so that a caller which sets <see cref="CpuState.ExitRequested"/> beforehand gets the iterations one run at a time.
-/// Deviates: with TF set it traps once, behind the last iteration, and not after each.
+/// "When single-stepping, a repeated string instruction traps after each iteration": RIP is then still its own; so too where a data breakpoint was hit.
 /// </summary>
 public static unsafe class Strings
 {
@@ -225,9 +225,10 @@ public static unsafe class Strings
     {
         ulong count = s->Registers[Count] & Lowering.Mask(op->AddressSize);
         bool whileEqual = (op->Prefix & OpPrefix.Repne) == 0;
+        bool stepping = (s->SystemFlags & Rflags.Tf) != 0;
         while (count != 0)
         {
-            ulong done = T.Many<W>(s, op, count);
+            ulong done = stepping ? 0 : T.Many<W>(s, op, count);
             if (done == 0)
             {
                 if (!T.Once<W>(s, op))
@@ -238,7 +239,12 @@ public static unsafe class Strings
             Move(s, op, Count, -(long)done);
             if (T.Compares && Flags.Zero(s) != whileEqual)
                 return Outcome.Done;
-            if (s->ExitRequested != 0 && count != 0)
+            if (count == 0)
+                break;
+            // With BTF only branches are traps.
+            if (stepping && (s->DebugControl & Msrs.DebugControlBranches) == 0)
+                s->PendingDebug |= DebugRegisters.Dr6SingleStep;
+            if (s->ExitRequested != 0 || s->PendingDebug != 0)
                 return Outcome.Interrupted;
         }
         return Outcome.Done;

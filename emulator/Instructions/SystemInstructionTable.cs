@@ -42,6 +42,7 @@ public static unsafe class SystemInstructionTable
             case Mnemonic.Lmsw: ControlMoves.Lmsw(ref l); break;
             case Mnemonic.Clts: ControlMoves.Clts(ref l); break;
             case Mnemonic.Invlpg: ControlMoves.Invlpg(ref l); break;
+            case Mnemonic.Invpcid: ControlMoves.Invpcid(ref l); break;
 
             // Model-specific registers, time, identification
             case Mnemonic.Rdmsr: ModelRegisters.Rdmsr(ref l); break;

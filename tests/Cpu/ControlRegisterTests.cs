@@ -1,4 +1,5 @@
 using Emu.Cpus;
+using Emu.Memory;
 using Xunit;
 using static Emu.Tests.Processors.TestCpu;
 
@@ -196,8 +197,7 @@ public sealed unsafe class ControlRegisterTests
         Assert.False(ControlRegisters.Write(sky.S, 4, ControlBits.Cr4Umip));
 
         using TestCpu alder = Protected(model: CpuModels.AlderLake);
-        Assert.True(ControlRegisters.Write(alder.S, 4, ControlBits.Cr4Umip));
-        Assert.False(ControlRegisters.Write(alder.S, 4, ControlBits.Cr4De));
+        Assert.True(ControlRegisters.Write(alder.S, 4, ControlBits.Cr4Umip | ControlBits.Cr4De));
     }
 
     [Fact]
@@ -268,11 +268,83 @@ public sealed unsafe class ControlRegisterTests
     }
 
     [Fact]
-    public void DebugRegisters_ArmedBreakpoint_StopsWithAMessage()
+    public void Pcid_IsOnlyEnabledInLongModeWithPcid0()
     {
         using TestCpu t = Long();
-        Assert.False(DebugRegisters.Write(t.S, 7, 0x401));
-        Assert.Equal(ExitReason.Unsupported, t.S->Exit);
-        Assert.Contains("breakpoint", t.Cpu.StopMessage, StringComparison.Ordinal);
+        ulong cr4 = t.S->Paging.Cr4;
+        t.S->Paging.Cr3 = PageTables | 5;
+        Assert.False(ControlRegisters.Write(t.S, 4, cr4 | ControlBits.Cr4Pcide));
+        t.S->Paging.Cr3 = PageTables;
+        // Bit 63 of CR3 is reserved until PCIDs are enabled, and never kept.
+        Assert.False(ControlRegisters.Write(t.S, 3, PageTables | 1UL << 63));
+        Assert.True(ControlRegisters.Write(t.S, 4, cr4 | ControlBits.Cr4Pcide));
+        Assert.True(ControlRegisters.Write(t.S, 3, PageTables | 7 | 1UL << 63));
+        Assert.Equal(PageTables | 7UL, t.S->Paging.Cr3);
+        using TestCpu legacy = Protected();
+        Assert.False(ControlRegisters.Write(legacy.S, 4, ControlBits.Cr4Pcide));
     }
+
+    [Fact]
+    public void MovToCr3_Bit63_KeepsTranslationsOfTheSamePcidOnly()
+    {
+        using TestCpu t = Long();
+        Assert.True(ControlRegisters.Write(t.S, 4, t.S->Paging.Cr4 | ControlBits.Cr4Pcide));
+        Assert.True(ControlRegisters.Write(t.S, 3, PageTables | 1));
+        const ulong page = 0x30_0000;
+        Touch(t, page);
+        t.Write(PteOf(page), 8, 0);
+        Assert.True(ControlRegisters.Write(t.S, 3, PageTables | 1 | 1UL << 63));
+        Assert.True(Access.Load(t.S, page, 8, AccessKind.Read, out _), "kept");
+        Assert.True(ControlRegisters.Write(t.S, 3, PageTables | 2 | 1UL << 63));
+        Assert.False(Access.Load(t.S, page, 8, AccessKind.Read, out _), "another PCID");
+        t.Write(PteOf(page), 8, page | 7);
+        Touch(t, page);
+        t.Write(PteOf(page), 8, 0);
+        Assert.True(ControlRegisters.Write(t.S, 3, PageTables | 2));
+        Assert.False(Access.Load(t.S, page, 8, AccessKind.Read, out _), "flushed");
+    }
+
+    [Theory]
+    [InlineData(0UL, 0UL, 0UL, true)]
+    [InlineData(1UL, 0UL, 0UL, true)]
+    [InlineData(2UL, 0xFFFUL, 0UL, true)]
+    [InlineData(3UL, 0UL, ulong.MaxValue, true)]
+    [InlineData(4UL, 0UL, 0UL, false)]
+    [InlineData(0UL, 0x1000UL, 0UL, false)]
+    [InlineData(2UL, 0x1000UL, 0UL, false)]
+    [InlineData(0UL, 0UL, 1UL << 47, false)]
+    [InlineData(1UL, 0UL, 1UL << 47, true)]
+    [InlineData(0UL, 5UL, 0UL, false)]
+    [InlineData(1UL, 5UL, 0UL, false)]
+    public void Invpcid_ChecksItsDescriptor(ulong type, ulong pcid, ulong linear, bool ok)
+    {
+        using TestCpu t = Long();
+        Assert.Equal(ok, ControlRegisters.Invpcid(t.S, type, pcid, linear));
+        if (!ok)
+            Assert.Equal((Vector.GeneralProtection, 0U), (t.Fault.Vector, t.Fault.ErrorCode));
+    }
+
+    [Theory]
+    [InlineData(0UL, 1UL, true, false)]
+    [InlineData(0UL, 2UL, false, false)]
+    [InlineData(1UL, 1UL, true, false)]
+    [InlineData(2UL, 0UL, true, true)]
+    [InlineData(3UL, 0UL, true, false)]
+    public void Invpcid_DropsWhatItsTypeNames(ulong type, ulong pcid, bool dropsOwn, bool dropsGlobal)
+    {
+        using TestCpu t = Long();
+        Assert.True(ControlRegisters.Write(t.S, 4, t.S->Paging.Cr4 | ControlBits.Cr4Pcide | ControlBits.Cr4Pge));
+        Assert.True(ControlRegisters.Write(t.S, 3, PageTables | 1));
+        const ulong own = 0x30_0000, global = 0x30_1000;
+        t.Write(PteOf(global), 8, global | 0x107);
+        Touch(t, own);
+        Touch(t, global);
+        t.Write(PteOf(own), 8, 0);
+        t.Write(PteOf(global), 8, 0);
+        Assert.True(ControlRegisters.Invpcid(t.S, type, pcid, own));
+        Assert.Equal(!dropsOwn, Access.Load(t.S, own, 8, AccessKind.Read, out _));
+        Assert.Equal(!dropsGlobal, Access.Load(t.S, global, 8, AccessKind.Read, out _));
+    }
+
+    private static void Touch(TestCpu t, ulong linear) => Assert.True(Access.Load(t.S, linear, 8, AccessKind.Read, out _));
 }

@@ -17,20 +17,24 @@ public sealed unsafe class MsrTests
     [Fact]
     public void Table_HasEachRegisterOnce()
     {
-        Assert.Equal(Msrs.Table.Count, Msrs.Table.Select(m => m.Address).Distinct().Count());
         Assert.Equal(Msrs.Table.Count, Msrs.Table.Select(m => m.Name).Distinct().Count());
+        foreach (CpuModel model in CpuModels.All)
+            Assert.Equal(model.Msrs.Count, Msrs.Table.Count(m => m.ExistsOn(model)));
     }
 
     [Theory]
     [MemberData(nameof(Registers))]
     public void Register_TakesBackWhatItShows_OrIsReadOnly(string name)
     {
-        uint address = Msrs.Table.Single(m => m.Name == name).Address;
-        using TestCpu t = Long(model: CpuModels.AlderLake);
-        Assert.True(Msrs.TryRead(t.S, address, out ulong value), name);
-        // A write of the value that is there must do, but for the two capabilities that cannot be written at all.
-        bool readOnly = name is "IA32_MTRRCAP" or "IA32_MCG_CAP";
+        Msr msr = Msrs.Table.Single(m => m.Name == name);
+        uint address = msr.Address;
+        using TestCpu t = Long(model: CpuModels.All.Last(msr.ExistsOn));
+        Assert.Equal(msr.Readable, Msrs.TryRead(t.S, address, out ulong value));
+        // A write of the value that is there must do, but for those that cannot be written at all.
+        bool readOnly = msr.Write?.Method.Name == "Refuse";
         Assert.Equal(!readOnly, Msrs.TryWrite(t.S, address, value));
+        if (!msr.Readable)
+            return;
         Assert.True(Msrs.TryRead(t.S, address, out ulong again));
         Assert.Equal(value, again);
     }
@@ -77,7 +81,14 @@ public sealed unsafe class MsrTests
     [InlineData(ApicBase, 1UL << 9, "reserved")]
     [InlineData(ApicBase, 1UL << 39, "beyond MAXPHYADDR")]
     [InlineData(0x1A0U, 0UL, "says what is there")]
-    [InlineData(0x8BU, 1UL, "no microcode")]
+    [InlineData(0x1A0U, 0x4_1801UL | 1UL << 16, "no SpeedStep")]
+    [InlineData(0x3AU, 1UL, "locked")]
+    [InlineData(0xCEU, 0UL, "read-only")]
+    [InlineData(0x140U, 2UL, "reserved")]
+    [InlineData(0x1D9U, 1UL, "no branch records")]
+    [InlineData(0x17AU, 8UL, "reserved")]
+    [InlineData(0x401U, 1UL, "only 0 may be written")]
+    [InlineData(0x402U, 1UL, "only 0 may be written")]
     public void Register_RefusesWhatTheManualForbids(uint address, ulong value, string why)
     {
         using TestCpu t = Long();
@@ -107,6 +118,15 @@ public sealed unsafe class MsrTests
     [InlineData("k8", 0xC000_0103U)]
     [InlineData("k8", 0x802U)]
     [InlineData("k8", 0x017U)]
+    [InlineData("k8", 0x079U)]
+    [InlineData("k8", 0x0CEU)]
+    [InlineData("pentium3", 0x03AU)]
+    [InlineData("pentium3", 0x03BU)]
+    [InlineData("pentium3", 0x414U)]
+    [InlineData("pentium3", 0xC001_0015U)]
+    [InlineData("skylake", 0xC001_0010U)]
+    [InlineData("skylake", 0x17BU)]
+    [InlineData("skylake", 0x420U)]
     public void Register_ThatTheModelLacks_IsGp(string model, uint address)
     {
         Assert.True(CpuModels.TryFind(model, out CpuModel? m));
@@ -259,5 +279,96 @@ public sealed unsafe class MsrTests
         public void Reset(bool init)
         {
         }
+    }
+
+    [Fact]
+    public void EveryRegister_HasItsResetValue_AfterPowerUp()
+    {
+        foreach (CpuModel model in CpuModels.All)
+        {
+            using TestCpu t = new(model);
+            foreach (Msr msr in model.Msrs.Values.Where(m => m.Field != null && m.Name != "IA32_APIC_BASE"))
+            {
+                Assert.True(Msrs.TryRead(t.S, msr.Address, out ulong value));
+                Assert.True((msr.ResetFor?.Invoke(model) ?? msr.Reset) == value, $"{model.Name} {msr.Name} {value:x}");
+            }
+        }
+    }
+
+    [Fact]
+    public void Words_OfKeptRegisters_AreTheirOwn()
+    {
+        foreach (CpuModel model in CpuModels.All)
+        {
+            using TestCpu t = new(model);
+            Msr[] kept = [.. model.Msrs.Values.Where(m => m.Field != null)];
+            Assert.Equal(kept.Length, kept.Select(m => (nint)m.Field!(t.S)).Distinct().Count());
+            Assert.All(kept, m => Assert.InRange((nint)m.Field!(t.S), (nint)t.S, (nint)(t.S + 1) - 8));
+        }
+    }
+
+    [Fact]
+    public void TscAdjust_AndCounter_MoveTogether()
+    {
+        using TestCpu t = Long();
+        Assert.True(Msrs.TryWrite(t.S, 0x3B, 1000));
+        ulong now = Msrs.TimeStamp(t.S);
+        Assert.True(Msrs.TryWrite(t.S, Tsc, now + 500));
+        Assert.True(Msrs.TryRead(t.S, 0x3B, out ulong adjust));
+        Assert.Equal(1500UL, adjust);
+        Assert.True(Msrs.TryWrite(t.S, 0x3B, 0));
+        Assert.Equal(now - 1000, Msrs.TimeStamp(t.S));
+    }
+
+    [Fact]
+    public void Microcode_IsToldAfterCpuid()
+    {
+        using TestCpu t = Long();
+        Assert.True(Msrs.TryWrite(t.S, 0x8B, 0));
+        t.S->Registers[0] = 1;
+        Assert.True(Cpuid.Execute(t.S));
+        Assert.True(Msrs.TryRead(t.S, 0x8B, out ulong revision));
+        Assert.Equal((ulong)CpuModels.Skylake.Microcode << 32, revision);
+    }
+
+    [Fact]
+    public void CpuidFaulting_RefusesUsers()
+    {
+        using TestCpu t = Long(cpl: 3);
+        Assert.True(Cpuid.Execute(t.S));
+        Assert.True(Msrs.TryWrite(t.S, 0x140, 1));
+        Assert.False(Cpuid.Execute(t.S));
+        Assert.Equal((Vector.GeneralProtection, 0U), (t.Fault.Vector, t.Fault.ErrorCode));
+        t.S->Cpl = 0;
+        Assert.True(Cpuid.Execute(t.S));
+    }
+
+    [Fact]
+    public void MiscEnable_ChangesWhatCpuidTells()
+    {
+        using TestCpu t = Long();
+        Assert.True(Msrs.TryWrite(t.S, 0x1A0, Msrs.MiscEnableAfterReset & ~Msrs.MiscEnableMonitor | Msrs.MiscEnableLimitCpuid | Msrs.MiscEnableXdDisable));
+        t.S->Registers[0] = 0;
+        Cpuid.Execute(t.S);
+        Assert.Equal(2UL, t.S->Registers[0]);
+        t.S->Registers[0] = 1;
+        Cpuid.Execute(t.S);
+        Assert.Equal(0UL, t.S->Registers[1] & 8);
+        t.S->Registers[0] = 0x8000_0001;
+        Cpuid.Execute(t.S);
+        Assert.Equal(0UL, t.S->Registers[2] & 1 << 20);
+        t.S->Paging.Efer &= ~ControlBits.EferNxe;
+        Assert.False(Msrs.TryWrite(t.S, Efer, t.S->Paging.Efer | ControlBits.EferNxe));
+    }
+
+    [Fact]
+    public void AmdFixedRanges_TakeDramBits_WhenSyscfgLetsThem()
+    {
+        using TestCpu t = Long(model: CpuModels.K8);
+        Assert.False(Msrs.TryWrite(t.S, 0x250, 0x1E1E_1E1E_1E1E_1E1E));
+        Assert.True(Msrs.TryRead(t.S, 0xC001_0010, out ulong syscfg));
+        Assert.True(Msrs.TryWrite(t.S, 0xC001_0010, syscfg | 1 << 19));
+        Assert.True(Msrs.TryWrite(t.S, 0x250, 0x1E1E_1E1E_1E1E_1E1E));
+        Assert.False(Msrs.TryWrite(t.S, 0xC001_0010, 1UL << 22));
     }
 }
