@@ -1,4 +1,3 @@
-using Emu.Memory;
 using F = Emu.Cpus.CpuFeature;
 
 namespace Emu.Cpus;
