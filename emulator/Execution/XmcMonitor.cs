@@ -287,7 +287,7 @@ public sealed unsafe class XmcMonitor : ICodeObserver
         if (verdict.Excused)
             return;
         OnRace?.Invoke(new XmcRace(cpu.Index, cpu.Clock.Now(cpu.Index), cpu.State->Rip, linear, place.First, new ReadOnlySpan<byte>(bytes, length).ToArray(),
-            versions, Culprit(versions, verdict), _serialised[cpu.Index.Value], Rule, verdict));
+            versions, XmcRace.CulpritOf(versions, verdict), _serialised[cpu.Index.Value], Rule, verdict));
     }
 
     /// <summary>Physical address of the page behind that of an instruction; 0 where there is none.</summary>
@@ -350,16 +350,5 @@ public sealed unsafe class XmcMonitor : ICodeObserver
                 return 0;
             return instruction.IsInvalid ? bytes.Length : instruction.Length;
         }
-    }
-
-    /// <summary>The last store to a byte in which the fetched and the present bytes differ; else the last of all.</summary>
-    private static XmcStore Culprit(List<XmcVersion> versions, XmcVerdict verdict)
-    {
-        byte[] present = versions[^1].Bytes;
-        for (int v = versions.Count - 1; v > 0; v--)
-            for (int i = 0; i < verdict.Fetched.Length; i++)
-                if (verdict.Fetched[i] != present[i] && versions[v].Bytes[i] != versions[v - 1].Bytes[i])
-                    return versions[v].Store!.Value;
-        return versions[^1].Store!.Value;
     }
 }

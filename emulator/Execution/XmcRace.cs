@@ -19,4 +19,16 @@ public readonly record struct XmcSerialisation(SerialisingEvent Event, ulong Rip
 /// <param name="Culprit">The last store to bytes in which what may have been fetched differs from what memory holds.</param>
 public sealed record XmcRace(
     CpuIndex Cpu, ulong Time, ulong Rip, ulong Linear, ulong Physical, byte[] Executed, IReadOnlyList<XmcVersion> Versions, XmcStore Culprit,
-    XmcSerialisation Serialised, FetchProfile Profile, XmcVerdict Verdict);
+    XmcSerialisation Serialised, FetchProfile Profile, XmcVerdict Verdict)
+{
+    /// <summary>The last store to a byte in which the fetched and the present bytes differ; else the last of all.</summary>
+    public static XmcStore CulpritOf(IReadOnlyList<XmcVersion> versions, XmcVerdict verdict)
+    {
+        byte[] present = versions[^1].Bytes;
+        for (int v = versions.Count - 1; v > 0; v--)
+            for (int i = 0; i < verdict.Fetched.Length; i++)
+                if (verdict.Fetched[i] != present[i] && versions[v].Bytes[i] != versions[v - 1].Bytes[i])
+                    return versions[v].Store!.Value;
+        return versions[^1].Store!.Value;
+    }
+}

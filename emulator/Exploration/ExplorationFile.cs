@@ -11,7 +11,7 @@ namespace Emu.Exploration;
 /// </summary>
 public static class ExplorationFile
 {
-    private const string FirstLine = "emu exploration 1\n";
+    private const string FirstLine = "emu exploration 2\n";
 
     /// <summary>Writes it.</summary>
     /// <param name="subject">What is explored: a witness, whose steps do not matter.</param>
@@ -67,16 +67,21 @@ public static class ExplorationFile
         w.Write(rest.Events);
         w.Write(rest.Elapsed.Ticks);
         w.Write(rest.EventsOnPath ?? -1);
+        w.Write(rest.Preemptions ?? -1);
         w.Write(rest.IsCutOff);
         List(w, rest.States, s => { w.Write(s.Hash); w.Write(s.Id); });
         List(w, rest.Edges, e => { w.Write(e.From); w.Write(e.To); w.Write(e.Cpu); w.Write(e.Events); });
         List(w, rest.Ends, w.Write);
         List(w, rest.Deciding, w.Write);
+        List(w, rest.Paths, p => List(w, p, s => Write(w, s)));
         List(w, rest.Outcomes, o => { w.Write(o.Text); w.Write(o.Count); w.Write(o.Holds); w.Write((byte)o.End); });
         List(w, rest.Tasks, t =>
         {
             List(w, t.Prefix, s => Write(w, s));
             w.Write(t.Id);
+            w.Write(t.LastCpu);
+            w.Write(t.Cost);
+            w.Write(t.Stuck);
             w.Write(t.Only != null);
             if (t.Only is { } only)
                 Write(w, only);
@@ -104,13 +109,15 @@ public static class ExplorationFile
             Events = r.ReadInt64(),
             Elapsed = new TimeSpan(r.ReadInt64()),
             EventsOnPath = r.ReadInt64() is >= 0 and var most ? most : null,
+            Preemptions = r.ReadInt32() is >= 0 and var preemptions ? preemptions : null,
             IsCutOff = r.ReadBoolean(),
             States = List(r, () => (r.ReadUInt64(), r.ReadInt32())),
             Edges = List(r, () => new Edge(r.ReadInt32(), r.ReadInt32(), r.ReadByte(), r.ReadUInt16())),
             Ends = List(r, r.ReadInt32),
             Deciding = List(r, r.ReadInt32),
+            Paths = List(r, () => List(r, () => ReadStep(r))),
             Outcomes = List(r, () => new ExploredOutcome(r.ReadString(), r.ReadInt64(), r.ReadBoolean()) { End = (RunEnd)r.ReadByte() }),
-            Tasks = List(r, () => new SearchTask(List(r, () => ReadStep(r)), r.ReadInt32(), Search.NoCpu, 0, r.ReadBoolean() ? ReadStep(r) : null)),
+            Tasks = List(r, () => new SearchTask(List(r, () => ReadStep(r)), r.ReadInt32(), r.ReadInt32(), r.ReadInt32(), r.ReadUInt32(), r.ReadBoolean() ? ReadStep(r) : null)),
             Accesses = List(r, () => new AccessedPage(r.ReadInt32(), Masks(r), Masks(r), Masks(r))),
         };
         return (subject, rest);

@@ -101,7 +101,7 @@ public sealed record ExplorationResult
     /// <summary>Why not everything was explored; null when it was.</summary>
     public required string? Bound { get; init; }
 
-    /// <summary>What is left to do, where it ended early at a bound on states or memory or was cancelled, and found nothing; not with bounded preemptions.</summary>
+    /// <summary>What is left to do, where it ended early at a bound on states or memory or was cancelled, and found nothing.</summary>
     public ExplorationRest? Rest { get; init; }
 
     /// <summary>What was found to be shared; steps have a meaning only together with it.</summary>

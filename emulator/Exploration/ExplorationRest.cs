@@ -8,11 +8,14 @@ public sealed class ExplorationRest
 {
     internal ulong RootHash { get; init; }
 
-    /// <summary>Hashes of the states that were seen, with their numbers.</summary>
+    /// <summary>Hashes of the states that were seen, with their numbers; where preemptions are bounded, with the fewest on a way to each.</summary>
     internal IReadOnlyList<(ulong Hash, int Id)> States { get; init; } = [];
     internal IReadOnlyList<Edge> Edges { get; init; } = [];
     internal IReadOnlyList<int> Ends { get; init; } = [];
     internal IReadOnlyList<int> Deciding { get; init; } = [];
+
+    /// <summary>Where preemptions are bounded there is no graph, and the ways to deciding states are kept.</summary>
+    internal IReadOnlyList<IReadOnlyList<Step>> Paths { get; init; } = [];
     internal IReadOnlyList<ExploredOutcome> Outcomes { get; init; } = [];
 
     /// <summary>The choices that wait.</summary>
@@ -31,6 +34,9 @@ public sealed class ExplorationRest
     /// <summary>The bound on one path; the rest belongs to it.</summary>
     public long? EventsOnPath { get; init; }
 
+    /// <summary>And that on preemptions.</summary>
+    public int? Preemptions { get; init; }
+
     /// <summary>Paths were cut off at it.</summary>
     internal bool IsCutOff { get; init; }
 
@@ -48,6 +54,7 @@ public sealed class ExplorationRest
             Edges = [.. workers.SelectMany(w => w.Edges)],
             Ends = [.. workers.SelectMany(w => w.Ends)],
             Deciding = search.Deciding,
+            Paths = search.Paths,
             Outcomes = [.. search.Outcomes],
             Tasks = [.. search.Waiting, .. workers.SelectMany(w => w.Rest())],
             Shared = [.. WitnessShared.Ranges(search.Shared, machine.Machine.Memory)],
@@ -59,6 +66,7 @@ public sealed class ExplorationRest
             Events = workers.Sum(w => w.EventsDone) + (options.Resume?.Events ?? 0),
             Elapsed = elapsed,
             EventsOnPath = options.EventsOnPath,
+            Preemptions = options.Preemptions,
             IsCutOff = search.IsCutOff,
         };
     }

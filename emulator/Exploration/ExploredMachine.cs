@@ -29,6 +29,8 @@ internal interface ITrace
     void Sent(InterruptMessage message);
 
     void Stale(ExploredCpu cpu, StaleOutcome outcome, bool torn);
+
+    void Unsynchronised(ExploredCpu cpu, ulong linear, ulong physical, ReadOnlySpan<byte> bytes, IReadOnlyList<CodeVersion> versions, XmcVerdict verdict);
 }
 
 /// <summary>
@@ -199,6 +201,10 @@ internal sealed unsafe class ExploredMachine : IDisposable
             messages += StateMixer.Mix((ulong)m.Source.Value << 16 ^ (ulong)m.Target.Value << 8 ^ m.Vector, (ulong)m.Mode << 8 ^ (ulong)before);
         }
         hash = StateMixer.Mix(hash, messages);
+        // The state may be that of a way on which nothing was wrong.
+        if (Finding is { } finding)
+            foreach (char c in finding.Text)
+                hash = StateMixer.Mix(hash, c);
         // 0 marks a free place in the table of states.
         return hash == 0 ? 1 : hash;
     }
@@ -241,7 +247,7 @@ internal sealed unsafe class ExploredMachine : IDisposable
         foreach (ulong stop in _stops)
             if (stop == rip)
                 return true;
-        return Problem != null;
+        return Problem != null || Finding != null;
     }
 
     /// <summary>An instruction that touches patched code is about to execute: the rule of cross-modifying code is asked.</summary>
@@ -249,9 +255,11 @@ internal sealed unsafe class ExploredMachine : IDisposable
     {
         if (!_run.Checks || cpu.Fetch.Since(linear, physical, bytes.Length) is not { } versions)
             return;
-        XmcVerdict verdict = XmcRule.JudgeFetched(cpu.Cpu.Profile, linear, versions, bytes);
-        if (!verdict.Excused)
-            _run.Unsynchronised(cpu, linear, verdict);
+        XmcVerdict verdict = XmcRule.JudgeFetched(cpu.Cpu.Profile, linear, [.. versions.Select(v => v.Bytes)], bytes);
+        if (verdict.Excused)
+            return;
+        Trace?.Unsynchronised(cpu, linear, physical, bytes, versions, verdict);
+        Finding ??= _run.Unsynchronised(cpu, linear, verdict);
     }
 
     /// <summary>What it was fetched as is not what memory holds.</summary>

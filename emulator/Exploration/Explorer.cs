@@ -51,7 +51,7 @@ public static class Explorer
                 ulong root = first.Hash();
                 if (resume == null)
                     search.Begin(root);
-                else if (resume.RootHash != root || resume.EventsOnPath != options.EventsOnPath || search.Preempting)
+                else if (resume.RootHash != root || resume.EventsOnPath != options.EventsOnPath || resume.Preemptions != options.Preemptions)
                     throw new WitnessException("the exploration that is to go on was of something else, of another version of the program, or within another bound; begin it again");
                 else
                 {
@@ -128,7 +128,7 @@ public static class Explorer
     private static ExplorationResult Conclude(Search search, List<SearchWorker> workers, ExplorationOptions options, int rounds, Stopwatch watch, ulong root)
     {
         TimeSpan elapsed = watch.Elapsed + (options.Resume?.Elapsed ?? TimeSpan.Zero);
-        bool mayGoOn = search.EndedEarly && search.Findings.Count == 0 && search.Problem == null && !search.Preempting && !search.MustRestart;
+        bool mayGoOn = search.EndedEarly && search.Findings.Count == 0 && search.Problem == null && !search.MustRestart;
         ExplorationRest? rest = mayGoOn ? ExplorationRest.Of(search, workers, options, rounds, elapsed, root) : null;
         List<List<Edge>> edges = [.. workers.Select(w => w.Edges)];
         var findings = new List<ExploredFinding>();

@@ -66,9 +66,13 @@ public sealed class GuestSubject : Subject
     internal override IReadOnlyList<ulong> Stops => [_end, _panic];
 
     /// <exception cref="BootException">The guest did not come to the marker.</exception>
-    internal override SubjectRun Start()
+    internal override SubjectRun Start() => new Run(this, Start(_options));
+
+    internal override Machine StartPlain() => Start(Check ? _options with { Check = _options.Profile } : _options);
+
+    private Machine Start(MachineOptions options)
     {
-        var machine = new Machine(_options);
+        var machine = new Machine(options);
         lock (_lock)
         {
             if (_start == null)
@@ -77,7 +81,7 @@ public sealed class GuestSubject : Subject
                 machine.Restore(_start);
         }
         machine.Fabric.Immediate = false;
-        return new Run(this, machine);
+        return machine;
     }
 
     private void Boot(Machine machine)
@@ -115,7 +119,6 @@ public sealed class GuestSubject : Subject
     private sealed class Run(GuestSubject subject, Machine machine) : SubjectRun(machine)
     {
         private bool _torn;
-        private string? _unsynchronised;
 
         public override ulong Happened
         {
@@ -127,16 +130,11 @@ public sealed class GuestSubject : Subject
 
         public override bool Checks => subject.Check;
 
-        public override void Unsynchronised(ExploredCpu cpu, ulong linear, XmcVerdict verdict) =>
-            _unsynchronised ??= $"CPU {cpu.Index} at {subject.Describe(linear)}: {verdict.Reason} ({verdict.Field}={verdict.Value}, {verdict.Source})";
+        public override Finding? Unsynchronised(ExploredCpu cpu, ulong linear, XmcVerdict verdict) =>
+            new(FindingKind.UnsynchronisedExecution, $"CPU {cpu.Index} at {subject.Describe(linear)}: {verdict.Reason}");
 
         public override Finding? After(ExploredMachine machine, ExploredCpu cpu)
         {
-            if (_unsynchronised is { } text)
-            {
-                _unsynchronised = null;
-                return new Finding(FindingKind.UnsynchronisedExecution, text);
-            }
             if (DirectStart.ActivityOf(cpu.Cpu) == Activity.Shutdown)
                 return new Finding(FindingKind.UnexpectedException, $"CPU {cpu.Index} shut down by a triple fault at {subject.Describe(cpu.LinearRip)}");
             return cpu.LinearRip == subject._panic ? Panic(subject.ReasonOf(cpu.Cpu)) : null;

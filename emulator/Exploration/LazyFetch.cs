@@ -272,9 +272,9 @@ internal sealed unsafe class LazyFetch
     /// What these bytes have been since the CPU serialised, or since its own last store to them: the oldest first, the present last; null when nothing
     /// changed. What the rule of cross-modifying code looks at, whatever the queue can still hold.
     /// </summary>
-    public List<byte[]>? Since(ulong linear, ulong physical, int length)
+    public List<CodeVersion>? Since(ulong linear, ulong physical, int length)
     {
-        List<byte[]>? versions = null;
+        List<CodeVersion>? versions = null;
         for (int i = _journal.PatchCount - 1; i >= SerialisedAt; i--)
         {
             ref readonly JournalEntry e = ref _journal.Patch(i);
@@ -282,15 +282,19 @@ internal sealed unsafe class LazyFetch
                 continue;
             if (IsOwn(e, linear, physical))
                 break;
-            versions ??= [new ReadOnlySpan<byte>(_memory.Pointer(physical), length).ToArray()];
-            byte[] older = (byte[])versions[0].Clone();
+            versions ??= [new CodeVersion(new ReadOnlySpan<byte>(_memory.Pointer(physical), length).ToArray(), CodeVersion.Oldest)];
+            byte[] newer = versions[0].Bytes;
+            byte[] older = (byte[])newer.Clone();
             for (int b = 0; b < e.Size; b++)
             {
                 ulong at = e.Address + (ulong)b - physical;
                 if (at < (ulong)length)
                     older[at] = (byte)(e.Old >> (8 * b));
             }
-            versions.Insert(0, older);
+            if (older.AsSpan().SequenceEqual(newer))
+                continue;
+            versions[0] = versions[0] with { MadeBy = i };
+            versions.Insert(0, new CodeVersion(older, CodeVersion.Oldest));
         }
         return versions;
     }
@@ -345,16 +349,36 @@ internal sealed unsafe class LazyFetch
         }
     }
 
-    /// <summary>All changes of patched code since the CPU serialised, in order.</summary>
+    /// <summary>All changes of patched code since the CPU serialised, in order: the versions that <see cref="Since"/> gives of any instruction follow from them.</summary>
     private ulong HashOfOrder(List<ulong> units)
     {
         ulong hash = 0;
+        byte[] now = new byte[units.Count * Unit];
+        for (int u = 0; u < units.Count; u++)
+            _memory.TryRead(units[u], now.AsSpan(u * Unit, Unit));
         for (int p = _journal.PatchCount - 1; p >= SerialisedAt; p--)
         {
             ref readonly JournalEntry e = ref _journal.Patch(p);
-            foreach (ulong unit in units)
-                if (Overlaps(e, unit))
-                    hash = StateMixer.Mix(hash, e.Address ^ e.Old << 20 ^ (ulong)e.Size << 60 ^ (ulong)e.Writer.Cpu << 52);
+            for (int u = 0; u < units.Count; u++)
+            {
+                if (!Overlaps(e, units[u]))
+                    continue;
+                // Behind its own store a CPU fetches anew, whether or not that changed anything; another's which did not is as good as none.
+                bool own = e.Writer.Cpu == _cpu;
+                bool counts = own;
+                for (int b = 0; b < e.Size; b++)
+                {
+                    ulong at = e.Address + (ulong)b - units[u];
+                    byte old = (byte)(e.Old >> (8 * b));
+                    if (at >= (ulong)Unit || (now[u * Unit + (int)at] == old && !own))
+                        continue;
+                    now[u * Unit + (int)at] = old;
+                    hash = StateMixer.Mix(hash, (units[u] + at) << 8 ^ old);
+                    counts = true;
+                }
+                if (counts)
+                    hash = StateMixer.Mix(hash, own ? e.Writer.Linear : ulong.MaxValue);
+            }
         }
         return hash;
     }
@@ -425,4 +449,11 @@ internal sealed unsafe class LazyFetch
 
     private bool IsOwn(in JournalEntry e, ulong unit, ulong physical) =>
         e.Writer.Cpu == _cpu && (!_byLinear || e.Writer.Linear - unit == e.Address - physical);
+}
+
+/// <summary>What the bytes of an instruction were at some time.</summary>
+/// <param name="MadeBy">The store that made them: its position in the history of patches; <see cref="Oldest"/> for what was there before.</param>
+internal readonly record struct CodeVersion(byte[] Bytes, int MadeBy)
+{
+    public const int Oldest = -1;
 }

@@ -39,7 +39,11 @@ public sealed class ScenarioSubject(Scenario scenario) : Subject
         /// <summary>Only a condition that asks for it makes states differ by it.</summary>
         public override bool Checks { get; }
 
-        public override void Unsynchronised(ExploredCpu cpu, ulong linear, XmcVerdict verdict) => _book.Record(ScenarioEventKind.Unsynchronised, cpu.Index);
+        public override Finding? Unsynchronised(ExploredCpu cpu, ulong linear, XmcVerdict verdict)
+        {
+            _book.Record(ScenarioEventKind.Unsynchronised, cpu.Index);
+            return null;
+        }
 
         public override bool AsksForTorn { get; }
 

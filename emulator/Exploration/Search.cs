@@ -43,6 +43,9 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
 
     private readonly List<IReadOnlyList<Step>> _paths = [];
 
+    /// <summary>The ways that were kept.</summary>
+    public IReadOnlyList<IReadOnlyList<Step>> Paths => _paths;
+
     /// <summary>The way on which a finding was made, where there is no graph to find a shorter one.</summary>
     public IReadOnlyList<Step> PathOf(int id) => _paths[-2 - id];
 
@@ -78,6 +81,8 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
         foreach (ExploredOutcome o in rest.Outcomes)
             _outcomes[(o.Text, o.End)] = (o.Count, o.Holds);
         _deciding.AddRange(rest.Deciding);
+        _paths.Clear();
+        _paths.AddRange(rest.Paths);
         if (rest.IsCutOff)
             IsTooLong(long.MaxValue);
     }
@@ -95,7 +100,7 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
         Bound = null;
         IsCutOff = false;
         Enter(rootHash, NoCpu, 0, out int id);
-        _tasks.Enqueue(new SearchTask([], Math.Max(id, 0), NoCpu, 0, null));
+        _tasks.Enqueue(new SearchTask([], Math.Max(id, 0), NoCpu, 0, 0, null));
     }
 
     public const int NoCpu = 31;
@@ -183,27 +188,23 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
     }
 
     /// <summary>The CPU that came last, and the preemptions so far, after a step. Draining and delivering are nobody's turn.</summary>
-    /// <param name="stuck">CPUs whose execution changes nothing in this state: leaving one of these is no preemption.</param>
-    public (int LastCpu, int Cost) CostOf(int lastCpu, int cost, in Step step, uint stuck)
+    /// <param name="canGoOn">The CPU that came last could go on, and that would change something: else leaving it is no preemption.</param>
+    public (int LastCpu, int Cost) CostOf(int lastCpu, int cost, in Step step, bool canGoOn)
     {
         if (options.Preemptions == null || step.Kind != StepKind.Execute || step.Cpu == lastCpu)
             return (step.Kind == StepKind.Execute ? step.Cpu : lastCpu, cost);
-        bool preempted = lastCpu != NoCpu && _lastCanGoOn && (stuck >> lastCpu & 1) == 0;
-        return (step.Cpu, cost + (preempted ? 1 : 0));
+        return (step.Cpu, cost + (canGoOn && lastCpu != NoCpu ? 1 : 0));
     }
 
-    [ThreadStatic]
-    private static bool _lastCanGoOn;
-
-    /// <summary>Lets the CPU that came last go first.</summary>
-    public void Order(List<Step> steps, int lastCpu)
+    /// <summary>Where preemptions are bounded, lets the CPU that came last go first. True when it can.</summary>
+    public bool Order(List<Step> steps, int lastCpu)
     {
         if (options.Preemptions == null)
-            return;
+            return false;
         int i = steps.FindIndex(s => s.Cpu == lastCpu && s.Kind == StepKind.Execute);
-        _lastCanGoOn = i >= 0;
         if (i > 0)
             (steps[0], steps[i]) = (steps[i], steps[0]);
+        return i >= 0;
     }
 
     public bool IsTooLong(long events)

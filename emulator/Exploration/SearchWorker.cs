@@ -13,6 +13,9 @@ internal sealed class SearchWorker : IDisposable
         public readonly List<Step> Steps = [];
         public int Next;
         public int Id;
+
+        /// <summary>Of the state: by its number alone, what bounds preemptions cannot tell whether a step leads elsewhere.</summary>
+        public ulong Hash;
         /// <summary>Events on the way to it.</summary>
         public long Events;
         public int LastCpu;
@@ -22,6 +25,9 @@ internal sealed class SearchWorker : IDisposable
         public Step More;
         public bool Leaves;
         public uint Stuck;
+
+        /// <summary>The CPU that came last could go on: that another does is a preemption.</summary>
+        public bool LastCanGoOn;
 
         public void Dispose() => Capture.Dispose();
     }
@@ -65,10 +71,16 @@ internal sealed class SearchWorker : IDisposable
         for (int i = 0; i < _depth; i++)
         {
             Frame frame = _frames[i];
+            // The step of the CPU that came last tells whether it is stuck, on which depends what the others cost.
+            if (_search.Preempting && frame.Next == 0 && frame.Steps.Count != 0)
+            {
+                yield return new SearchTask(Path(i), frame.Id, frame.LastCpu, frame.Cost, 0, null);
+                continue;
+            }
             if (frame.HasMore)
-                yield return new SearchTask(Path(i), frame.Id, frame.LastCpu, frame.Cost, frame.More);
+                yield return new SearchTask(Path(i), frame.Id, frame.LastCpu, frame.Cost, frame.Stuck, frame.More);
             for (int s = frame.Next; s < frame.Steps.Count; s++)
-                yield return new SearchTask(Path(i), frame.Id, frame.LastCpu, frame.Cost, frame.Steps[s]);
+                yield return new SearchTask(Path(i), frame.Id, frame.LastCpu, frame.Cost, frame.Stuck, frame.Steps[s]);
         }
     }
 
@@ -81,7 +93,8 @@ internal sealed class SearchWorker : IDisposable
             _machine.Apply(step);
         _prefix = task.Prefix;
         _depth = 0;
-        Push(task.Id, task.LastCpu, task.Cost, task.Only);
+        Push(task.Id, task.LastCpu, task.Cost, task.Only, _machine.Hash());
+        _frames[0].Stuck = task.Stuck;
         _frames[0].Events = _machine.Events - began;
         while (_depth > 0)
         {
@@ -145,10 +158,12 @@ internal sealed class SearchWorker : IDisposable
             _search.RequestRestart();
             return;
         }
-        (int lastCpu, int cost) = _search.CostOf(frame.LastCpu, frame.Cost, step, frame.Stuck);
-        if (!_search.Enter(_machine.Hash(), lastCpu, cost, out int id))
+        (int lastCpu, int cost) = _search.CostOf(frame.LastCpu, frame.Cost, step, frame.LastCanGoOn && (frame.Stuck >> frame.LastCpu & 1) == 0);
+        ulong hash = _machine.Hash();
+        frame.Leaves |= hash != frame.Hash;
+        if (!_search.Enter(hash, lastCpu, cost, out int id))
         {
-            if (id == frame.Id && step.Kind == StepKind.Execute)
+            if (hash == frame.Hash && step.Kind == StepKind.Execute)
                 frame.Stuck |= 1u << step.Cpu;
             Link(frame, id, step, before);
             _machine.Restore(frame.Capture);
@@ -169,7 +184,7 @@ internal sealed class SearchWorker : IDisposable
             _machine.Restore(frame.Capture);
             return;
         }
-        Push(id, lastCpu, cost, null);
+        Push(id, lastCpu, cost, null, hash);
         _frames[_depth - 1].Events = events;
     }
 
@@ -177,16 +192,16 @@ internal sealed class SearchWorker : IDisposable
     {
         if (id == frame.Id || id < 0)
             return;
-        frame.Leaves = true;
         Edges.Add(new Edge(frame.Id, id, step.Cpu, (ushort)Math.Min(_machine.Events - before, ushort.MaxValue)));
     }
 
-    private void Push(int id, int lastCpu, int cost, Step? only)
+    private void Push(int id, int lastCpu, int cost, Step? only, ulong hash)
     {
         if (_depth == _frames.Count)
             _frames.Add(new Frame(_machine));
         Frame frame = _frames[_depth++];
         frame.Id = id;
+        frame.Hash = hash;
         frame.Next = 0;
         frame.HasMore = false;
         frame.Leaves = only != null;
@@ -194,6 +209,7 @@ internal sealed class SearchWorker : IDisposable
         frame.LastCpu = lastCpu;
         frame.Cost = cost;
         _machine.Enabled(frame.Steps);
+        frame.LastCanGoOn = _search.Order(frame.Steps, lastCpu);
         if (only is { } one)
         {
             frame.Steps.Clear();
@@ -203,7 +219,6 @@ internal sealed class SearchWorker : IDisposable
         {
             EndHere(id, livelock: false);
         }
-        _search.Order(frame.Steps, lastCpu);
         Frontier += frame.Steps.Count;
     }
 
@@ -234,17 +249,19 @@ internal sealed class SearchWorker : IDisposable
         for (int i = 0; i < _depth; i++)
         {
             Frame frame = _frames[i];
-            if (frame.Next >= frame.Steps.Count)
+            if (frame.Next >= frame.Steps.Count || (_search.Preempting && frame.Next == 0))
                 continue;
             Step step = frame.Steps[^1];
             frame.Steps.RemoveAt(frame.Steps.Count - 1);
             frame.Leaves = true;
             Frontier--;
-            _search.Give(new SearchTask(Path(i), frame.Id, frame.LastCpu, frame.Cost, step));
+            _search.Give(new SearchTask(Path(i), frame.Id, frame.LastCpu, frame.Cost, frame.Stuck, step));
             return;
         }
     }
 }
 
 /// <summary>A part of a search: one choice, or all, in the state to which a way leads.</summary>
-internal sealed record SearchTask(IReadOnlyList<Step> Prefix, int Id, int LastCpu, int Cost, Step? Only);
+/// <param name="LastCpu">Where preemptions are bounded: the CPU that came last, and how many there were.</param>
+/// <param name="Stuck">CPUs that are known to change nothing there.</param>
+internal sealed record SearchTask(IReadOnlyList<Step> Prefix, int Id, int LastCpu, int Cost, uint Stuck, Step? Only);

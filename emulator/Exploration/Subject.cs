@@ -23,6 +23,9 @@ public abstract class Subject
     /// <summary>A machine of its own at the start of the exploration, with messages waiting to be delivered. Each worker has one.</summary>
     internal abstract SubjectRun Start();
 
+    /// <summary>A machine at the start of the exploration that is run from outside, with its own checker of cross-modifying code where the subject asks for that.</summary>
+    internal virtual Machine StartPlain() => Start().Machine;
+
     /// <summary>The profile as an exploration runs it: a store buffer of the abstract machine of x86-TSO has no bound, and this one as good as none.</summary>
     internal static FetchProfile Unbounded(FetchProfile profile) =>
         profile.StoreBuffer == 0 ? profile : profile with { StoreBuffer = FetchProfileFields.MaximumStoreBuffer };
@@ -61,9 +64,8 @@ internal abstract class SubjectRun(Machine machine)
     public virtual bool Checks => false;
 
     /// <summary>An instruction is about to be executed whose bytes another CPU changed since this one serialised, and the profile does not excuse it.</summary>
-    public virtual void Unsynchronised(ExploredCpu cpu, ulong linear, XmcVerdict verdict)
-    {
-    }
+    /// <returns>What is wrong, where that ends the path.</returns>
+    public virtual Finding? Unsynchronised(ExploredCpu cpu, ulong linear, XmcVerdict verdict) => null;
 
     /// <summary>Looks at the machine after an event of a CPU: what is wrong, if it shows already.</summary>
     public virtual Finding? After(ExploredMachine machine, ExploredCpu cpu) => null;

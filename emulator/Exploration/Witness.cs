@@ -26,6 +26,9 @@ public sealed record Witness
     public ulong MemorySize { get; init; }
     public string Model { get; init; } = "";
 
+    /// <summary>Of an image: executions that the profile's rule of cross-modifying code forbids were looked for.</summary>
+    public bool Check { get; init; }
+
     /// <summary>The profile with all its fields, so that one whose rules have changed since does not pass for the same.</summary>
     public required FetchProfile Profile { get; init; }
 
@@ -56,6 +59,7 @@ public sealed record Witness
             CpuCount = subject.Options.CpuCount,
             MemorySize = subject.Options.MemorySize,
             Model = subject.Options.Model.Name,
+            Check = subject.Check,
             Profile = subject.Profile,
             Kind = finding?.Finding.Kind,
             Ending = finding?.Finding.Text ?? "unfinished",
@@ -100,6 +104,7 @@ public sealed record Witness
             throw new WitnessException($"there is no CPU model \"{Model}\", which the witness was made with; make it again");
         return new GuestSubject(BootImage.Open(bytes, Path.GetFileName(File)), CommandLine, new MachineOptions { CpuCount = CpuCount, MemorySize = MemorySize, Model = model, Profile = Profile })
         {
+            Check = Check,
             Source = imagePath == null ? null : WitnessSource.Beside(imagePath, bytes.Span),
         };
     }

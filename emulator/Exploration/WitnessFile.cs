@@ -37,6 +37,8 @@ public static class WitnessFile
             Line("cpus", Number(witness.CpuCount));
             Line("memory", Number((long)witness.MemorySize));
             Line("model", witness.Model);
+            if (witness.Check)
+                Line("check", "yes");
         }
         Line("profile", witness.Profile.Name);
         foreach (FetchProfileField field in FetchProfileFields.All)
@@ -149,6 +151,11 @@ public static class WitnessFile
                     case "field":
                         profile = FetchProfileFields.TrySet(profile, rest, out FetchProfile? changed, out string? error) ? changed : throw Wrong(error);
                         break;
+                    case "profile":
+                        // Of its sources; the fields are those of the file.
+                        profile = FetchProfiles.Find(rest.Split('+')[0]) ?? profile;
+                        words[parts[0]] = rest;
+                        break;
                     case "shared" when rest == "below-stack":
                         belowStack = true;
                         break;
@@ -180,6 +187,7 @@ public static class WitnessFile
                 CpuCount = isScenario ? 0 : (int)Positive(Word("cpus")),
                 MemorySize = isScenario ? 0 : Positive(Word("memory")),
                 Model = isScenario ? "" : Word("model"),
+                Check = words.ContainsKey("check"),
                 Profile = profile with { Name = Word("profile") },
                 Kind = kind,
                 Ending = Word("ending"),

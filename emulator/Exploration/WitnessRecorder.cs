@@ -1,5 +1,6 @@
 using Emu.Cpus;
 using Emu.Execution;
+using Emu.Fetch;
 using Emu.Interrupts;
 using Emu.Memory;
 using Emu.Scenarios;
@@ -57,6 +58,9 @@ internal sealed class WitnessRecorder(ExploredMachine machine, WitnessText text,
 
     public List<WitnessEvent> Events { get; } = [];
 
+    /// <summary>What a report of an unsynchronised execution needs.</summary>
+    public WitnessRace Race { get; } = new(machine);
+
     public void Start() => Add(new WitnessEvent(-1, "start", "", 0, 0, machine.Journal.PatchCount, machine.Journal.PatchCount, [], Memory(), Stores()) { Shown = true });
 
     /// <summary>To be called between two steps.</summary>
@@ -64,8 +68,7 @@ internal sealed class WitnessRecorder(ExploredMachine machine, WitnessText text,
 
     public void Begin(ExploredCpu cpu)
     {
-        _notes.Clear();
-        _fetches.Clear();
+        Forget();
         _interrupted = false;
         _rip = cpu.LinearRip;
         _mode = cpu.CodeMode;
@@ -77,6 +80,7 @@ internal sealed class WitnessRecorder(ExploredMachine machine, WitnessText text,
 
     public void Forget()
     {
+        Race.Begin();
         _notes.Clear();
         _fetches.Clear();
     }
@@ -122,11 +126,23 @@ internal sealed class WitnessRecorder(ExploredMachine machine, WitnessText text,
             Fetches = [.. _fetches],
             Shown = _notes.Count != 0 || _showAll || _interrupted || Matters(cpu, length),
         });
+        Race.Commit(Events.Count - 1);
     }
 
     public void Interrupted(ExploredCpu cpu) => _interrupted = true;
 
-    public void Serialised(ExploredCpu cpu) => Note("serialises");
+    public void Serialised(ExploredCpu cpu)
+    {
+        Race.Serialises(cpu, _rip);
+        Note("serialises");
+    }
+
+    public void Unsynchronised(ExploredCpu cpu, ulong linear, ulong physical, ReadOnlySpan<byte> bytes, IReadOnlyList<CodeVersion> versions, XmcVerdict verdict)
+    {
+        Race.Executes(cpu, linear, physical, bytes, versions, verdict);
+        // Where memory holds other bytes by now, a note says so already, and the profile's rule as well.
+        Note($"not synchronised: {verdict.Field}={verdict.Value}");
+    }
 
     public void Fetched(ExploredCpu cpu, ulong unit, ReadOnlySpan<byte> content, int takenAt, bool old) =>
         _fetches.Add(new WitnessFetch(unit, cpu.PhysicalOfCode(unit) ?? unit, content.ToArray(), takenAt, old));

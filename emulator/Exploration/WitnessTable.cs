@@ -1,3 +1,4 @@
+using Emu.Execution;
 using Emu.Fetch;
 using Emu.Scenarios;
 
@@ -18,14 +19,20 @@ public sealed class WitnessTable
     private readonly WitnessText _text;
     private readonly int _cpuCount;
 
-    private WitnessTable(ExploredMachine machine, WitnessText text, List<WitnessWatch> watches, List<WitnessEvent> events, FinalState end)
+    /// <summary>Rows of events.</summary>
+    private readonly int[] _rowOf;
+
+    private WitnessTable(ExploredMachine machine, WitnessText text, List<WitnessWatch> watches, WitnessRecorder recorder, FinalState end)
     {
+        List<WitnessEvent> events = recorder.Events;
+        _rowOf = new int[events.Count];
         (_subject, _text, _watches, _events, _cpuCount, Finding, Ending) = (machine.Subject, text, watches, events, machine.Cpus.Count, end.Finding, end.Finding?.Text ?? end.Outcome);
         FinalStates = [.. machine.Machine.Cpus.Select(StateMixer.OfCpu)];
         int[] shown = [.. Enumerable.Range(0, watches.Count).Where(i => watches[i].IsCode || watches[i].IsAsked)
             .Concat(Enumerable.Range(0, watches.Count).Where(i => !watches[i].IsCode && !watches[i].IsAsked && Changes(i) > 0).OrderByDescending(Changes).Take(MostVariables).Order())];
         Watches = [.. shown.Select(i => new WatchedBytes(watches[i].Name, watches[i].Address, watches[i].Length))];
         Steps = Rows(shown);
+        Race = recorder.Race.Found(at => _rowOf[at], patch => _events.FindIndex(e => e.PatchesAfter > patch));
     }
 
     /// <summary>What is wrong at the end of it; null when nothing is.</summary>
@@ -33,6 +40,12 @@ public sealed class WitnessTable
 
     /// <summary>How it ends: the finding in words, or the outcome of a scenario.</summary>
     public string Ending { get; }
+
+    /// <summary>The unsynchronised execution in which it ends, with rows of the table for times; null where nobody asked for the rule, and where none was met.</summary>
+    public XmcRace? Race { get; }
+
+    /// <summary>And in words, where a kernel was run.</summary>
+    public XmcReport? Report => Race != null && _subject is GuestSubject guest ? new XmcReport(new XmcFinding(Race), guest.Image.Symbols, "row") : null;
 
     /// <summary>What the columns of memory show.</summary>
     public IReadOnlyList<WatchedBytes> Watches { get; }
@@ -75,7 +88,7 @@ public sealed class WitnessTable
             machine.Apply(step);
             recorder.EndOfStep();
         }
-        return new WitnessTable(machine, text, watches, recorder.Events, machine.Finding is { } finding ? new FinalState("", false, true, finding) : End(machine, enabled));
+        return new WitnessTable(machine, text, watches, recorder, machine.Finding is { } finding ? new FinalState("", false, true, finding) : End(machine, enabled));
     }
 
     /// <summary>Writes the table as plain text.</summary>
@@ -116,6 +129,7 @@ public sealed class WitnessTable
             foreach (Ahead f in fetches)
                 if (f.Before == i)
                     Add(f.Cpu, "fetch", $"fetches {WitnessText.Hex(f.Bytes)} at {_text.Describe(f.Start)}", [], _events[i - 1], i - 1, f);
+            _rowOf[i] = rows.Count;
             if (e.Shown)
             {
                 string? line = e.Kind == "execute" ? source?.Describe(e.Rip) : null;
@@ -125,8 +139,10 @@ public sealed class WitnessTable
             // As many as follow each other without anything worth a row.
             bool isDrain = e.Kind == "drain";
             int first = i, count = isDrain ? 1 : e.Instructions;
+            int row = rows.Count;
             while (i + 1 < _events.Count && _events[i + 1] is { Shown: false } next && next.Cpu == e.Cpu && next.Kind == "drain" == isDrain && !fetches.Exists(f => f.Before == i + 1))
                 count += isDrain | i++ < 0 ? 1 : next.Instructions;
+            _rowOf.AsSpan(first, i - first + 1).Fill(row);
             string what = first == i && e.Kind == "execute" ? e.Text : isDrain ? $"{Count(count, "store")} of no interest here" : $"... {Count(count, "instruction")}";
             bool last = i == _events.Count - 1;
             Add(e.Cpu, isDrain ? "drain" : "run", last ? $"{what}, to {_text.Describe(_events[i].Rips[e.Cpu])}" : what, last && Finding != null ? [Finding.Text] : [], _events[i], i, null);

@@ -18,6 +18,7 @@ public sealed class WitnessValidation
     private readonly Machine _machine;
     private readonly OutcomeBook? _book;
     private readonly ulong[] _units = new ulong[128];
+    private readonly List<XmcRace> _races = [];
 
     private WitnessValidation(Subject subject, WitnessTable table, Machine machine)
     {
@@ -29,6 +30,8 @@ public sealed class WitnessValidation
         foreach ((WitnessWatch watch, _) in table.FinalMemory)
             if (watch.IsCode)
                 machine.Agents[0].Versions(watch.Address & ~(ulong)(machine.Agents[0].Queue.Unit - 1));
+        if (machine.Monitor is { } monitor)
+            monitor.OnRace += _races.Add;
         if (subject is ScenarioSubject scenario)
         {
             _book = new OutcomeBook(scenario.Scenario, machine);
@@ -39,7 +42,7 @@ public sealed class WitnessValidation
     /// <summary>Plays it. Null when it went as the table says, to the same end; else where it did not.</summary>
     public static string? Run(Subject subject, WitnessTable table)
     {
-        using Machine machine = subject.Start().Machine;
+        using Machine machine = subject.StartPlain();
         return new WitnessValidation(subject, table, machine).Play(subject);
     }
 
@@ -76,6 +79,9 @@ public sealed class WitnessValidation
         // The words of a panic may still be in the buffer of the CPU that wrote them.
         foreach (Cpu cpu in _machine.Cpus)
             cpu.StoreBuffer.DrainAll();
+        // The machine's own checker asks what may have been fetched, not what was: it has to know of what was, at the least.
+        if (_table.Race is { } race && !_races.Exists(r => r.Cpu == race.Cpu && r.Linear == race.Linear))
+            return $"its checker has nothing to say of {subject.Describe(race.Linear)}";
         if (subject is GuestSubject guest)
             return guest.PanicOf(_machine) is { } panic && panic != _table.Ending ? $"it ends in \"{panic}\"" : null;
         _book!.JudgeEnding();

@@ -6,13 +6,13 @@ namespace Emu.Exploration;
 /// <summary>Unsynchronised executions at one site of what one instruction stored.</summary>
 public sealed class XmcFinding(XmcRace race)
 {
-    private readonly SortedSet<int> _cpus = [];
+    private readonly SortedSet<int> _cpus = [race.Cpu.Value];
 
     /// <summary>The first.</summary>
     public XmcRace Race { get; } = race;
 
     /// <summary>How many there were; executions of one CPU between which nothing changed count once.</summary>
-    public long Count { get; private set; }
+    public long Count { get; private set; } = 1;
 
     /// <summary>The CPUs that executed.</summary>
     public IReadOnlyCollection<int> Cpus => _cpus;
@@ -44,8 +44,9 @@ public sealed class XmcChecker
     private void Note(XmcRace race)
     {
         (ulong, ulong) key = (race.Rip, race.Culprit.Writer.Rip);
-        if (!_findings.TryGetValue(key, out XmcFinding? finding))
-            _findings[key] = finding = new XmcFinding(race);
-        finding.Add(race);
+        if (_findings.TryGetValue(key, out XmcFinding? finding))
+            finding.Add(race);
+        else
+            _findings[key] = new XmcFinding(race);
     }
 }

@@ -6,7 +6,8 @@ using Emu.Execution;
 namespace Emu.Exploration;
 
 /// <summary>A finding of the XMC checker in words, in the manner of ThreadSanitizer: both accesses, what is missing between them, and the rule that wants it.</summary>
-public sealed class XmcReport(XmcFinding finding, SymbolTable symbols)
+/// <param name="clock">What times are: <c>time</c> where they are the machine's, <c>row</c> where they are rows of a witness.</param>
+public sealed class XmcReport(XmcFinding finding, SymbolTable symbols, string clock = "time")
 {
     /// <summary>Versions that are listed; of more, those in the middle are left out.</summary>
     private const int MaximumVersions = 10;
@@ -21,12 +22,13 @@ public sealed class XmcReport(XmcFinding finding, SymbolTable symbols)
     {
         yield return "==================";
         yield return $"WARNING: {FindingKind.UnsynchronisedExecution.Name()} of modified code at {Place(_race.Rip)}";
-        yield return $"  Executed by CPU {_race.Cpu} at {Place(_race.Rip)}, time {Text(_race.Time)}: {Bytes(_race.Executed)}";
+        yield return $"  Executed by CPU {_race.Cpu} at {Place(_race.Rip)}, {clock} {Text(_race.Time)}: {Bytes(_race.Executed)}";
         yield return $"  Stored by {Who(_race.Culprit)}: {Store(_race.Culprit)}";
         yield return $"  Versions since CPU {_race.Cpu} last serialised, oldest first:";
         foreach (string line in Versions())
             yield return line;
-        yield return $"  CPU {_race.Cpu} last serialised by {_race.Serialised.Event.Name()}{At(_race.Serialised)}, time {Text(_race.Serialised.Time)}";
+        yield return _race.Serialised.Event == SerialisingEvent.Start ? $"  CPU {_race.Cpu} has not serialised since its start, {clock} {Text(_race.Serialised.Time)}"
+            : $"  CPU {_race.Cpu} last serialised by {_race.Serialised.Event.Name()}{At(_race.Serialised)}, {clock} {Text(_race.Serialised.Time)}";
         yield return $"  It may hold {Bytes(_race.Verdict.Fetched)}{(_race.Verdict.Torn ? ", torn from several versions" : "")}, and memory holds {Bytes(Present)}";
         yield return $"  Forbidden by profile {_race.Profile.Name}, {_race.Verdict.Field}={_race.Verdict.Value}: {_race.Verdict.Reason}";
         yield return $"  Source: {_race.Verdict.Source}";
@@ -60,12 +62,12 @@ public sealed class XmcReport(XmcFinding finding, SymbolTable symbols)
     }
 
     private string Who(XmcStore store) =>
-        store.Writer.Cpu < 0 ? "a device or the host" : $"CPU {store.Writer.Cpu} at {Place(store.Writer.Rip)}, time {Text(store.Time)}";
+        store.Writer.Cpu < 0 ? "a device or the host" : $"CPU {store.Writer.Cpu} at {Place(store.Writer.Rip)}, {clock} {Text(store.Time)}";
 
     private static string Store(XmcStore store) =>
         $"{Bytes(Little(store.New, store.Length))} over {Bytes(Little(store.Old, store.Length))} at 0x{store.Writer.Linear:x} (physical 0x{store.Address:x})";
 
-    private string At(XmcSerialisation serialised) => serialised.Event is SerialisingEvent.Start or SerialisingEvent.Init or SerialisingEvent.Sipi ? "" : $" at {Place(serialised.Rip)}";
+    private string At(XmcSerialisation serialised) => serialised.Event is SerialisingEvent.Init or SerialisingEvent.Sipi ? "" : $" at {Place(serialised.Rip)}";
 
     /// <summary>An address with its symbol.</summary>
     public string Place(ulong address)

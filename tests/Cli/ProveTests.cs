@@ -31,6 +31,33 @@ public sealed class ProveTests
     }
 
     [Fact]
+    public void Prove_Check_ReportsWhatDoesNoHarmAndItsWitnessReplays()
+    {
+        using var file = new TemporaryFile("direct-sync.witness", []);
+        Invocation run = Invocation.Of("prove", "direct-sync", "--profile", "intel", "--check", "--save", file.Path);
+        Assert.Equal((FindingKind.UnsynchronisedExecution.ExitCode(), ""), (run.Code, run.Error));
+        Assert.Contains("WARNING: unsynchronised execution of modified code at jump_site_short", run.Out);
+        Invocation again = Invocation.Of("replay", file.Path);
+        Assert.Equal((ExitCode.Success, ""), (again.Code, again.Error));
+        Assert.Contains("  Forbidden by profile intel, on-mismatch=stale: ", again.Out);
+        JsonElement json = JsonDocument.Parse(Invocation.Of("prove", "direct-sync", "--profile", "intel", "--check", "--json").Out).RootElement;
+        Assert.True(json.GetProperty("check").GetBoolean());
+        Assert.StartsWith("store_bytes", json.GetProperty("unsynchronised").GetProperty("store").GetProperty("symbol").GetString());
+    }
+
+    [Fact]
+    public void Prove_FewPreemptionsEndedEarly_GoesOnWithinTheSameBound()
+    {
+        using var file = new TemporaryFile("rest", []);
+        Invocation run = Invocation.Of("prove", "int3-ipi", "--preempt", "2", "--max-states", "1", "--checkpoint", file.Path);
+        Assert.Equal((ExitCode.BoundReached, ""), (run.Code, run.Error));
+        Assert.Contains("to go on: emu prove --resume ", run.LastLine);
+        Invocation rest = Invocation.Of("prove", "--resume", file.Path);
+        Assert.Equal((ExitCode.Success, ""), (rest.Code, rest.Error));
+        Assert.Contains("profile p6: fetch depth 32, at most 2 preemptions\n", rest.Out);
+    }
+
+    [Fact]
     public void Prove_Json_IsOneValueWithTheWitness()
     {
         Invocation run = Invocation.Of("prove", "direct", "--json");
@@ -52,6 +79,9 @@ public sealed class ProveTests
     [Theory]
     [InlineData("prove no-such-protocol", "the guest did not come to explore_begin")]
     [InlineData("prove", "nothing says what to explore")]
+    [InlineData("prove direct --profile coherent --check", "nothing is ever stale")]
+    [InlineData("matrix --check", "add --explore")]
+    [InlineData("matrix --html x", "add --explore")]
     [InlineData("prove direct --cpus 17", "a number from 1 to 16")]
     [InlineData("prove direct --memory-limit lots", "is not a size")]
     [InlineData("prove direct --max-states x", "is not a number")]

@@ -34,8 +34,15 @@ internal sealed class CheckArguments
                     $"write --check alone, or --profile coherent --check={name}");
         }
         FetchProfile rule = MachineArguments.Profile(name ?? RuleUnlessGiven, []);
-        return !rule.IsCoherent ? options with { Check = rule }
-            : throw new UsageException($"profile {rule.Name} fetches code when it is executed, so that nothing is ever stale", "--check",
+        Require(rule, "--check");
+        return options with { Check = rule };
+    }
+
+    /// <exception cref="UsageException">The profile has no rule that could be broken.</exception>
+    public static void Require(FetchProfile rule, string option)
+    {
+        if (rule.IsCoherent)
+            throw new UsageException($"profile {rule.Name} fetches code when it is executed, so that nothing is ever stale", option,
                 $"choose one of {string.Join(", ", FetchProfiles.All.Where(p => !p.IsCoherent).Select(p => p.Name))}");
     }
 }

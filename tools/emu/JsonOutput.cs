@@ -46,11 +46,14 @@ internal sealed record MatrixJson(
 /// <summary>The value of <c>emu prove --json</c>.</summary>
 /// <param name="Bound">What "every interleaving" ranges over.</param>
 /// <param name="Problem">What was not explored and why; null when all was.</param>
+/// <param name="Check">Executions that the rule of cross-modifying code forbids were looked for.</param>
+/// <param name="Unsynchronised">The execution in which the witness ends, where it is of that kind; times are rows.</param>
 /// <param name="Steps">The witness of the worst finding, as in <c>emu scenario --json</c>.</param>
 internal sealed record ProveJson(
     string Image, string CommandLine, int Cpus, string Cpu, string Profile, IReadOnlyDictionary<string, string> Fields,
     string Verdict, int Exit, string Bound, string? Problem, long States, long Choices, long Events, double Seconds, int Rounds,
-    int SharedData, int SharedCode, long Bytes, IReadOnlyList<FindingJson> Findings, IReadOnlyList<WatchedBytes> Watches, IReadOnlyList<ScenarioStep> Steps);
+    int SharedData, int SharedCode, long Bytes, IReadOnlyList<FindingJson> Findings, bool Check, XmcJson? Unsynchronised, IReadOnlyList<WatchedBytes> Watches,
+    IReadOnlyList<ScenarioStep> Steps);
 
 /// <summary>The value of <c>emu replay --json</c>.</summary>
 /// <param name="Finding">Its kind in one word; null where a scenario's outcome was saved.</param>

@@ -30,10 +30,11 @@ public static class ProveCommand
         var save = new Option<string>("--save") { HelpName = "FILE", Description = "Save the witness, for \"emu replay FILE\"." };
         var checkpoint = new Option<string>("--checkpoint") { HelpName = "FILE", Description = $"Where to keep an exploration that ends early at a bound on states or memory, or by Ctrl-C; {ProveReport.DefaultCheckpoint} after Ctrl-C." };
         var resume = new Option<string>("--resume") { HelpName = "FILE", Description = "Go on with an exploration that was ended early; the file says what it explores." };
+        var check = new Option<bool>("--check") { Description = "Also find executions of code that changed since their CPU last serialised and that the rule of the profile does not excuse, whatever comes of them." };
         var explore = new ExploreArguments();
         var json = JsonOutput.Option();
         var command = new Command("prove", "Explores every order of events of a patching protocol, and says \"safe\", or prints the shortest interleaving that breaks it.") { protocol };
-        foreach (Option option in (Option[])[image, append, cpus, executions, patches, cpu, profile, set, build, save, checkpoint, resume])
+        foreach (Option option in (Option[])[image, append, cpus, executions, patches, cpu, profile, set, build, check, save, checkpoint, resume])
             command.Add(option);
         explore.AddTo(command);
         command.Add(json);
@@ -50,7 +51,7 @@ public static class ProveCommand
                 string path = parsed.GetValue(image) ?? ReplayCommand.Find(name, left);
                 bytes = BootImage.ReadFile(path);
                 subject = (GuestSubject)witness.Open(_ => bytes, path);
-                bounds = bounds with { Resume = rest, EventsOnPath = rest.EventsOnPath };
+                bounds = bounds with { Resume = rest, EventsOnPath = rest.EventsOnPath, Preemptions = rest.Preemptions };
             }
             else
             {
@@ -59,10 +60,16 @@ public static class ProveCommand
                     GuestBuild.Refresh(terminal, path, parsed.GetValue(build));
                 name = parsed.GetValue(image) ?? $"images/{Path.GetFileName(path)}";
                 bytes = BootImage.ReadFile(path);
-                subject = new GuestSubject(BootImage.Open(bytes, Path.GetFileName(path)), CommandLine(parsed), Machine(parsed)) { Source = WitnessSource.Beside(path, bytes.Span) };
+                subject = new GuestSubject(BootImage.Open(bytes, Path.GetFileName(path)), CommandLine(parsed), Machine(parsed))
+                {
+                    Check = parsed.GetValue(check),
+                    Source = WitnessSource.Beside(path, bytes.Span),
+                };
+                if (subject.Check)
+                    CheckArguments.Require(subject.Profile, "--check");
             }
             ExplorationResult result = ExplorationProgressView.Run(terminal, subject, bounds);
-            var report = new ProveReport(subject, result);
+            var report = new ProveReport(subject, bounds, result);
             if (parsed.GetValue(save) is { } file)
                 report.Save(file, name, bytes);
             report.Checkpoint(parsed.GetValue(checkpoint), name, bytes);
@@ -101,6 +108,7 @@ public static class ProveCommand
             ("emu prove direct", "the mail's buggy scheme: the interleaving that ends in #GP"),
             ("emu prove int3-ipi --profile intel --append site=line", "across two cache lines: torn"),
             ("emu prove text-poke-bp --cpus 3 --executions 1 --memory-limit 8G", "Linux's three syncs, on three CPUs"),
+            ("emu prove direct-sync --profile intel --check", "what the rule of cross-modifying code forbids, whether or not it does harm: who stored, who executed, which serialisation is missing"),
             ("emu prove direct --save direct.witness", "for emu replay direct.witness"));
     }
 

@@ -5,7 +5,7 @@ using Emu.Fetch;
 namespace Emu.Cli;
 
 /// <summary>What an exploration of a guest says: in words, as a table, and for programs.</summary>
-internal sealed class ProveReport(GuestSubject subject, ExplorationResult result)
+internal sealed class ProveReport(GuestSubject subject, ExplorationOptions bounds, ExplorationResult result)
 {
     /// <summary>Where an exploration that is ended by Ctrl-C goes, unless told otherwise.</summary>
     public const string DefaultCheckpoint = "emu-prove.exploration";
@@ -50,6 +50,8 @@ internal sealed class ProveReport(GuestSubject subject, ExplorationResult result
         if (Table is { } table)
         {
             table.Write(output);
+            foreach (string line in table.Report?.Lines() ?? [])
+                output.WriteLine(line);
         }
         output.WriteLine(Line());
         foreach (ExploredFinding other in result.Findings)
@@ -67,7 +69,7 @@ internal sealed class ProveReport(GuestSubject subject, ExplorationResult result
         VerdictWord(), Code, Bound(), result.Bound ?? result.Problem, result.States, result.Transitions, result.Events, Math.Round(result.Elapsed.TotalSeconds, 3), result.Rounds,
         result.SharedData, result.SharedCode, result.Bytes,
         [.. result.Findings.Select(f => new FindingJson(f.Finding.Kind.Word(), f.Finding.Text, f.Finding.Kind.ExitCode()))],
-        Table?.Watches ?? [], Table?.Steps ?? []);
+        subject.Check, Table?.Race is { } race ? XmcJson.Of(new XmcFinding(race), subject.Image.Symbols) : null, Table?.Watches ?? [], Table?.Steps ?? []);
 
     private string VerdictWord() => result.Verdict switch
     {
@@ -97,6 +99,7 @@ internal sealed class ProveReport(GuestSubject subject, ExplorationResult result
         string fetch = p.Depth == 0 ? "nothing fetched ahead"
             : p.Retention == Retention.Window ? $"fetch depth {p.Depth}, and any version since the CPU last serialised"
             : $"fetch depth {p.Depth}";
-        return $"{subject.Options.CpuCount} CPUs ({subject.Options.Model.Name}), profile {p.Name}: {fetch}";
+        string preemptions = bounds.Preemptions is { } k ? $", at most {k} preemption{(k == 1 ? "" : "s")}" : "";
+        return $"{subject.Options.CpuCount} CPUs ({subject.Options.Model.Name}), profile {p.Name}: {fetch}{preemptions}";
     }
 }

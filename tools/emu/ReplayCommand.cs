@@ -53,6 +53,8 @@ public static class ReplayCommand
             Walk(terminal, table);
         else
             table.Write(terminal.Out);
+        foreach (string line in table.Report?.Lines() ?? [])
+            terminal.Out.WriteLine(line);
         string kind = witness.Kind is { } k ? $"{k.Name()}: " : "";
         terminal.Out.WriteLine($"ends in {kind}{table.Ending}");
         terminal.Out.WriteLine(difference == null ? "the same on the machine itself, with every fetch as an event" : $"NOT the same on the machine itself: {difference}");

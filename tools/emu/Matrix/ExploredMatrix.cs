@@ -27,7 +27,7 @@ public sealed record ExploredCell(MatrixCell Cell, ExplorationResult? Result, st
 }
 
 /// <summary>Explores every cell of a matrix: each a proof within its bound, or a witness.</summary>
-public sealed class ExploredMatrix(BootImage image, MachineOptions options, ExplorationOptions bounds, int executions, string append, int jobs, bool witnesses)
+public sealed class ExploredMatrix(BootImage image, MachineOptions options, ExplorationOptions bounds, int executions, string append, int jobs, bool witnesses, bool check)
 {
     public int CpuCount => options.CpuCount;
     public int Executions => executions;
@@ -92,7 +92,7 @@ public sealed class ExploredMatrix(BootImage image, MachineOptions options, Expl
     {
         string rest = string.Join(' ', cell.Cell.Choices.Split(' ').Where(w => !w.StartsWith("protocol=", StringComparison.Ordinal)).Concat(append.Split(' ')).Where(w => w.Length != 0));
         return string.Create(CultureInfo.InvariantCulture,
-            $"emu prove {cell.Cell[MatrixAxis.Protocol]} --profile {cell.Cell.Profile.Name} --cpus {options.CpuCount} --executions {executions}{(rest.Length == 0 ? "" : $" --append \"{rest}\"")}");
+            $"emu prove {cell.Cell[MatrixAxis.Protocol]} --profile {cell.Cell.Profile.Name} --cpus {options.CpuCount} --executions {executions}{(check ? " --check" : "")}{(rest.Length == 0 ? "" : $" --append \"{rest}\"")}");
     }
 
     /// <summary>Verdicts in the order of the cells.</summary>
@@ -123,7 +123,7 @@ public sealed class ExploredMatrix(BootImage image, MachineOptions options, Expl
 
     private ExploredCell Judge(MatrixCell cell)
     {
-        var subject = new GuestSubject(image, CommandLine(cell), options with { Profile = cell.Profile });
+        var subject = new GuestSubject(image, CommandLine(cell), options with { Profile = cell.Profile }) { Check = check };
         try
         {
             var judged = new ExploredCell(cell, Explorer.Run(subject, bounds with { Threads = 1 }), null, null);
@@ -138,7 +138,10 @@ public sealed class ExploredMatrix(BootImage image, MachineOptions options, Expl
     private static string Table(GuestSubject subject, ExplorationResult result, ExploredFinding finding)
     {
         using var text = new StringWriter();
-        WitnessTable.Play(subject, result, finding.Steps).Write(text);
+        var table = WitnessTable.Play(subject, result, finding.Steps);
+        table.Write(text);
+        foreach (string line in table.Report?.Lines() ?? [])
+            text.WriteLine(line);
         return text.ToString();
     }
 

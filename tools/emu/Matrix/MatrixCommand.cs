@@ -45,9 +45,10 @@ public static class MatrixCommand
         var executions = new Option<string>("--executions") { HelpName = "N", Description = "With --explore: how often each CPU executes the site; 1 unless given." };
         var maxStates = new Option<string>("--max-states") { HelpName = "N", Description = $"With --explore: states of a cell at most; {DefaultStates / 1_000_000}M unless given." };
         var html = new Option<string>("--html") { HelpName = "FILE", Description = "With --explore: write the table as a page on which a cell opens its witness." };
+        var check = new Option<bool>("--check") { Description = "With --explore: also find executions that the rule of cross-modifying code forbids, whatever comes of them." };
         var json = JsonOutput.Option();
         var command = new Command("matrix", "Runs every protocol against every profile over many seeds, as a table. It finds failures; it cannot show that there are none.");
-        foreach (Option option in (Option[])[.. axes, all, profiles, set, seeds, first, keepGoing, cpus, cpu, rounds, append, limit, jobs, explore, executions, maxStates, html, json])
+        foreach (Option option in (Option[])[.. axes, all, profiles, set, seeds, first, keepGoing, cpus, cpu, rounds, append, limit, jobs, explore, executions, maxStates, html, check, json])
             command.Add(option);
 
         command.SetAction(parsed =>
@@ -73,9 +74,13 @@ public static class MatrixCommand
                     (int)Number(parsed.GetValue(executions), "--executions", 1, 100),
                     parsed.GetValue(append) ?? "",
                     atATime,
-                    witnesses: parsed.GetValue(html) != null);
+                    witnesses: parsed.GetValue(html) != null,
+                    check: parsed.GetValue(check));
                 return Explore(terminal, matrix, cells, parsed.GetValue(html), parsed.GetValue(json));
             }
+            foreach (Option option in (Option[])[executions, maxStates, html, check])
+                if (parsed.GetResult(option) is { Implicit: false })
+                    throw new UsageException("means nothing without --explore", option.Name, "add --explore, or leave it out");
             string patches = parsed.GetValue(rounds) is { } n ? $"rounds={Number(n, "--rounds", 0, 1_000_000)} " : "";
             var options = new MachineOptions
             {
