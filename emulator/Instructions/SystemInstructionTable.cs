@@ -22,7 +22,8 @@ public static unsafe class SystemInstructionTable
             case Mnemonic.Wrfsbase: ModelRegisters.WriteBase(ref l, SegmentIndex.Fs); break;
             case Mnemonic.Wrgsbase: ModelRegisters.WriteBase(ref l, SegmentIndex.Gs); break;
 
-            // Descriptor tables
+            // Descriptor tables. At CPL 3 some would fault in their operand first; the CPUs at hand look at the privilege before.
+            case Mnemonic.Lldt or Mnemonic.Ltr or Mnemonic.Lmsw when (l.Mode & (ModeKey.User | ModeKey.Real)) == ModeKey.User: Unimplemented.Privileged(ref l); break;
             case Mnemonic.Lgdt: TableInstructions.Load(ref l, interrupt: false, OperandSize(l.Instruction.Code)); break;
             case Mnemonic.Lidt: TableInstructions.Load(ref l, interrupt: true, OperandSize(l.Instruction.Code)); break;
             case Mnemonic.Sgdt: TableInstructions.Store(ref l, interrupt: false); break;

@@ -21,6 +21,15 @@ public static unsafe class Unimplemented
         l.Op->Handler = l.Op->Full = &RaiseUndefined;
     }
 
+    /// <summary>Raises #GP(0) when the instruction is reached: one that exists at CPL 0 only.</summary>
+    public static void Privileged(ref Lowering l)
+    {
+        l.Flow = FlowKind.Ends;
+        l.Op->Handler = l.Op->Full = &RaisePrivileged;
+    }
+
+    private static Op* RaisePrivileged(CpuState* s, Op* op) => Chain.Fault(s, op, Vector.GeneralProtection);
+
     private static Op* RaiseUndefined(CpuState* s, Op* op) => Chain.Fault(s, op, Vector.InvalidOpcode);
 
     private static Op* Stop(CpuState* s, Op* op)

@@ -22,14 +22,19 @@ public sealed unsafe class Arena
     /// <summary>In 64-bit mode: the last page before the addresses that are not canonical, and the first behind them.</summary>
     public const ulong LastLowPage = 0x0000_7FFF_FFFF_F000, FirstHighPage = 0xFFFF_8000_0000_0000;
 
+    /// <summary>At CPL 3: the page of the GDT, which is the system's.</summary>
+    private const ulong SystemPage = 0xFFFF_FE00_0000_1000;
+
     public const ulong FsBase = 0x1230, GsBase = 0x0001_0008;
 
     /// <summary>Real-address mode: the segments lie close together, so that what may change is one range of 68 KiB.</summary>
     public const ushort RealDs = 0x2000, RealEs = 0x2010, RealSs = 0x2020, RealFs = 0x2030, RealGs = 0x2038;
 
-    // Selectors of the GDT.
+    // Selectors of the GDT at CPL 0.
     public const ushort CodeSelector = 0x08, DataSelector = 0x10, FsSelector = 0x18, GsSelector = 0x20;
-    public const int GdtLimit = 5 * 8 - 1;
+
+    /// <summary>Selectors at CPL 3, where the GDT is that of Linux (arch/x86/include/asm/segment.h): the host's cases run under it.</summary>
+    public const ushort UserCode32Selector = 0x23, UserDataSelector = 0x2B, UserCode64Selector = 0x33;
 
     /// <summary>No case uses the IDT; SIDT shows it.</summary>
     public const ulong IdtBase = 0x1800;
@@ -37,9 +42,9 @@ public sealed unsafe class Arena
 
     private const ulong GdtAddress = 0x1000, TablesAddress = 0x1_0000;
     private const ulong FirstDataPage = 0x40_0000, SecondDataPage = 0x40_3000, ReadOnlyPage = 0x40_5000;
-    private const ulong Present = 0x21, Writable = 0x62; // with A; with D
+    private const ulong Present = 0x21, Writable = 0x62, User = 4; // with A; with D
 
-    private static readonly Arena?[] s_arenas = new Arena?[3];
+    private static readonly Arena?[] s_arenas = new Arena?[CodeModes.All.Count];
 
     private readonly Dictionary<ulong, ulong> _pages = [];
     private ulong _nextTable = TablesAddress;
@@ -55,7 +60,9 @@ public sealed unsafe class Arena
         else
         {
             (CodeStart, CodeEnd) = (0x10_0000, 0x30_0000);
-            Windows = [new MemoryWindow(GdtAddress, Page.Size), new MemoryWindow(FirstDataPage, Page.Size), new MemoryWindow(SecondDataPage, Page.Size), new MemoryWindow(ReadOnlyPage, Page.Size)];
+            Windows = [new MemoryWindow(FirstDataPage, Page.Size), new MemoryWindow(SecondDataPage, Page.Size), new MemoryWindow(ReadOnlyPage, Page.Size)];
+            if (!mode.IsUser())
+                Windows = [new MemoryWindow(GdtAddress, Page.Size), .. Windows];
             BuildGdt();
             Cr3 = NewTable();
             MapAll();
@@ -78,12 +85,14 @@ public sealed unsafe class Arena
     public MemoryWindow[] Windows { get; }
 
     public ulong Cr3 { get; }
-    public ulong Gdt => GdtAddress;
+    /// <summary>Linear address of the GDT.</summary>
+    public ulong Gdt => Mode.IsUser() ? SystemPage : GdtAddress;
+    public uint GdtLimit => Mode.IsUser() ? 16U * 8 - 1 : 5U * 8 - 1;
 
     public ushort DefaultCs => Mode == CodeMode.Real16 ? (ushort)(CodeStart >> 4) : (ushort)0;
     public ulong DefaultRip => Mode == CodeMode.Real16 ? 0x100UL : CodeStart;
 
-    public static Arena For(CodeMode mode) => s_arenas[mode.Bits() / 32] ??= new Arena(mode);
+    public static Arena For(CodeMode mode) => s_arenas[(int)mode] ??= new Arena(mode);
 
     public bool HoldsCode(ulong linear, int length) => linear >= CodeStart && linear + (ulong)length + 16 <= CodeEnd;
 
@@ -157,33 +166,58 @@ public sealed unsafe class Arena
         return true;
     }
 
-    /// <summary>Brings the background back.</summary>
-    public void Clean(byte* ram)
+    /// <summary>Number of the line of a physical address, which lies in a window (<see cref="Machines.ChangedLines"/>).</summary>
+    public int LineOf(ulong physical)
     {
-        foreach (MemoryWindow w in Windows)
-            Buffer.MemoryCopy(Image + w.Start, ram + w.Start, w.Length, w.Length);
-    }
-
-    /// <summary>The first physical address at which two RAMs differ, or ulong.MaxValue.</summary>
-    public ulong FirstDifference(byte* a, byte* b)
-    {
+        int first = 0;
         foreach (MemoryWindow w in Windows)
         {
-            int at = new ReadOnlySpan<byte>(a + w.Start, w.Length).CommonPrefixLength(new ReadOnlySpan<byte>(b + w.Start, w.Length));
-            if (at < w.Length)
-                return w.Start + (ulong)at;
+            if (physical - w.Start < (ulong)w.Length)
+                return first + (int)(physical - w.Start) / Machines.ChangedLines.LineBytes;
+            first += w.Length / Machines.ChangedLines.LineBytes;
         }
-        return ulong.MaxValue;
+        throw new ArgumentOutOfRangeException(nameof(physical));
+    }
+
+    /// <summary>Physical address of a line.</summary>
+    public ulong AddressOf(int line)
+    {
+        ulong offset = (ulong)line * Machines.ChangedLines.LineBytes;
+        foreach (MemoryWindow w in Windows)
+        {
+            if (offset < (ulong)w.Length)
+                return w.Start + offset;
+            offset -= (ulong)w.Length;
+        }
+        throw new ArgumentOutOfRangeException(nameof(line));
     }
 
     private void BuildGdt()
     {
         ulong* gdt = (ulong*)(Image + GdtAddress);
+        if (Mode.IsUser())
+        {
+            BuildLinuxGdt(gdt);
+            return;
+        }
         // Accessed already, so that loading a selector writes nothing.
-        gdt[1] = Mode == CodeMode.Long64 ? 0x00AF_9B00_0000_FFFFUL : 0x00CF_9B00_0000_FFFFUL;
+        gdt[1] = Mode.Is64() ? 0x00AF_9B00_0000_FFFFUL : 0x00CF_9B00_0000_FFFFUL;
         gdt[2] = DataDescriptor(0);
         gdt[3] = DataDescriptor(FsBase);
         gdt[4] = DataDescriptor(GsBase);
+    }
+
+    /// <summary>As in Linux's arch/x86/kernel/cpu/common.c, but for the base of the TSS; the descriptor whose limit tells the number of the CPU is CPU 0's.</summary>
+    private static void BuildLinuxGdt(ulong* gdt)
+    {
+        gdt[1] = 0x00CF_9B00_0000_FFFF;
+        gdt[2] = 0x00AF_9B00_0000_FFFF;
+        gdt[3] = 0x00CF_9300_0000_FFFF;
+        gdt[UserCode32Selector >> 3] = 0x00CF_FB00_0000_FFFF;
+        gdt[UserDataSelector >> 3] = 0x00CF_F300_0000_FFFF;
+        gdt[UserCode64Selector >> 3] = 0x00AF_FB00_0000_FFFF;
+        gdt[8] = 0x0000_8B00_0000_4087;
+        gdt[15] = 0x0040_F500_0000_0000;
     }
 
     private static ulong DataDescriptor(ulong @base) => 0x00CF_9300_0000_FFFF | (@base & 0xFF_FFFF) << 16 | (@base >> 24) << 56;
@@ -193,7 +227,10 @@ public sealed unsafe class Arena
         for (ulong a = CodeStart; a < CodeEnd; a += Page.Size)
             Map(a, a, Present); // not writable: what a case changed there would not be taken back
         // Unicorn keeps a translation of the page of the GDT from before paging: so it is mapped, and compared like the others.
-        MapData(GdtAddress, GdtAddress, Present | Writable);
+        if (Mode.IsUser())
+            Map(SystemPage, GdtAddress, Present | Writable, user: 0);
+        else
+            MapData(GdtAddress, GdtAddress, Present | Writable);
         foreach (ulong at in DataBases)
         {
             MapData(at + 0x1000, FirstDataPage, Present | Writable);
@@ -213,9 +250,11 @@ public sealed unsafe class Arena
         Map(linear, physical, flags);
     }
 
-    private void Map(ulong linear, ulong physical, ulong flags)
+    private void Map(ulong linear, ulong physical, ulong flags) => Map(linear, physical, flags, Mode.IsUser() ? User : 0);
+
+    private void Map(ulong linear, ulong physical, ulong flags, ulong user)
     {
-        bool longMode = Mode == CodeMode.Long64;
+        bool longMode = Mode.HasLongTables();
         ulong table = Cr3;
         int bitsPerLevel = longMode ? 9 : 10;
         for (int shift = longMode ? 39 : 22; ; shift -= bitsPerLevel)
@@ -224,12 +263,12 @@ public sealed unsafe class Arena
             byte* entry = Image + table + index * (longMode ? 8UL : 4UL);
             if (shift == 12)
             {
-                Set(entry, physical | flags);
+                Set(entry, physical | flags | user);
                 return;
             }
             ulong next = longMode ? *(ulong*)entry : *(uint*)entry;
             if (next == 0)
-                Set(entry, next = NewTable() | Present | Writable);
+                Set(entry, next = NewTable() | Present | Writable | user);
             table = next & Page.Mask;
         }
 

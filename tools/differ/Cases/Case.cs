@@ -1,3 +1,4 @@
+using Emu.Cpus;
 using Iced.Intel;
 
 namespace Emu.Differ.Cases;
@@ -32,6 +33,9 @@ public sealed class Case
 
     public ulong Flags { get; set; } = 2;
 
+    /// <summary>x87, MMX and SSE registers.</summary>
+    public FloatingState Floating = FloatingImage.Default;
+
     public List<MemoryPatch> Memory { get; } = [];
 
     /// <summary>The instructions as decoded; valid after <see cref="Decode"/>.</summary>
@@ -50,7 +54,8 @@ public sealed class Case
         Count = 1;
         Cs = 0;
         Array.Clear(Registers);
-        Flags = 2;
+        Flags = mode.DefaultFlags();
+        Floating = FloatingImage.Default;
         Memory.Clear();
     }
 
@@ -65,6 +70,7 @@ public sealed class Case
         copy.Rip = Rip;
         Registers.CopyTo(copy.Registers, 0);
         copy.Flags = Flags;
+        copy.Floating = Floating;
         copy.Memory.AddRange(Memory);
         copy.First = First;
         copy.Second = Second;

@@ -7,6 +7,7 @@ public sealed class CaseGenerator
 {
     private const int Rax = 0, Rcx = 1, Rdx = 2, Rbx = 3, Rsp = 4, Rbp = 5, Rsi = 6, Rdi = 7;
     private const ulong StatusFlags = 0x8D5, DirectionFlag = 0x400, OtherFlags = 0x24_7200; // AC, ID, NT, IOPL, IF
+    private const ulong UserFlags = 0x20_4000; // those that a program may change, less AC: Emu does not check alignment yet
 
     /// <summary>Slots are this long, so that neighbours do not overwrite each other's instructions before they have run.</summary>
     private const int SlotBytes = 64;
@@ -78,11 +79,11 @@ public sealed class CaseGenerator
     {
         for (int r = 0; r < _arena.Mode.RegisterCount(); r++)
             c.Registers[r] = dice.Value() & _arena.Mode.RegisterMask();
-        c.Flags = 2 | dice.Next() & StatusFlags;
+        c.Flags = c.Mode.DefaultFlags() | dice.Next() & StatusFlags;
         if (dice.Percent(40))
             c.Flags |= DirectionFlag;
         if (dice.Percent(10))
-            c.Flags |= dice.Next() & OtherFlags;
+            c.Flags |= dice.Next() & (c.Mode.IsUser() ? UserFlags : OtherFlags);
     }
 
     /// <summary>
@@ -240,7 +241,7 @@ public sealed class CaseGenerator
                     return 4;
             }
         }
-        return _arena.Mode == CodeMode.Long64 ? 8 : 4;
+        return _arena.Mode.Is64() ? 8 : 4;
     }
 
     private static void SetPointer(Case c, int register, ref Dice dice, int size, int addressBytes)

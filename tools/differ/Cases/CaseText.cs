@@ -19,14 +19,14 @@ public static class CaseText
     public static string Format(Case c)
     {
         var text = new StringBuilder();
-        text.Append(c.Mode.Bits()).Append(' ').Append(Convert.ToHexStringLower(c.Code, 0, c.Length));
+        text.Append(c.Mode.Word()).Append(' ').Append(Convert.ToHexStringLower(c.Code, 0, c.Length));
         if (c.Mode == CodeMode.Real16)
             Add("cs", c.Cs);
         Add("rip", c.Rip);
         for (int i = 0; i < c.Mode.RegisterCount(); i++)
             if (c.Registers[i] != 0)
                 Add(NameOf(c.Mode, i), c.Registers[i]);
-        if (c.Flags != 2)
+        if (c.Flags != c.Mode.DefaultFlags())
             Add("flags", c.Flags);
         foreach (MemoryPatch patch in c.Memory)
             text.Append(CultureInfo.InvariantCulture, $" mem@{patch.Address:x}={Convert.ToHexStringLower(patch.Bytes)}");
@@ -54,7 +54,7 @@ public static class CaseText
     }
 
     public static string NameOf(CodeMode mode, int register) =>
-        mode == CodeMode.Long64 ? RegisterNames[register] : string.Concat("e", RegisterNames[register].AsSpan(1));
+        mode.Is64() ? RegisterNames[register] : string.Concat("e", RegisterNames[register].AsSpan(1));
 
     /// <summary>Reads a line.</summary>
     /// <exception cref="CaseSyntaxException">It is not a case; the message says where.</exception>
@@ -63,15 +63,9 @@ public static class CaseText
         int comment = line.IndexOf('#', StringComparison.Ordinal);
         string[] words = (comment < 0 ? line : line[..comment]).Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         if (words.Length < 2)
-            throw new CaseSyntaxException("a case is '<16|32|64> <hex bytes> [register=value]... [flags=value] [mem@address=bytes]...'");
+            throw new CaseSyntaxException("a case is '<mode> <hex bytes> [register=value]... [flags=value] [mem@address=bytes]...'");
         var c = new Case();
-        c.Clear(words[0] switch
-        {
-            "16" => CodeMode.Real16,
-            "32" => CodeMode.Protected32,
-            "64" => CodeMode.Long64,
-            _ => throw new CaseSyntaxException($"'{words[0]}' is not a mode: 16, 32 or 64"),
-        });
+        c.Clear(CodeModes.Find(words[0]) ?? throw new CaseSyntaxException($"'{words[0]}' is not a mode: 16, 32, 64, u32 or u64"));
         byte[] code = Bytes(words[1]);
         if (code.Length is 0 or > Case.MaximumBytes)
             throw new CaseSyntaxException($"'{words[1]}': 1 to {Case.MaximumBytes} bytes of code are possible");
@@ -114,7 +108,7 @@ public static class CaseText
                 c.Cs = (ushort)Number(value);
                 return;
             case "flags":
-                c.Flags = Number(value) | 2;
+                c.Flags = Number(value) | c.Mode.DefaultFlags();
                 return;
         }
         for (int i = 0; i < c.Mode.RegisterCount(); i++)

@@ -13,7 +13,7 @@ public readonly record struct LeftOut(Code Code, string Reason);
 /// </summary>
 public sealed class Catalogue
 {
-    private static readonly Catalogue?[] s_catalogues = new Catalogue?[3];
+    private static readonly Catalogue?[] s_catalogues = new Catalogue?[CodeModes.All.Count];
 
     private readonly HashSet<Code> _set = [];
 
@@ -73,20 +73,24 @@ public sealed class Catalogue
 
     public List<LeftOut> LeftOut { get; } = [];
 
-    public static Catalogue For(CodeMode mode) => s_catalogues[mode.Bits() / 32] ??= new Catalogue(mode);
+    public static Catalogue For(CodeMode mode) => s_catalogues[(int)mode] ??= new Catalogue(mode);
 
     public bool Contains(Code code) => _set.Contains(code);
 
     private static Dictionary<Mnemonic, string> ReadNotCompared(CodeMode mode)
     {
         var table = new Dictionary<Mnemonic, string>();
-        foreach (string[] row in DataTable.Read("not-compared.txt", 2))
+        foreach (string[] row in DataTable.Read("not-compared.txt", 3))
         {
-            string[] name = row[0].Split(':');
+            if (row[0] is not ("both" or "host" or "unicorn"))
+                throw new InvalidDataException($"not-compared.txt: '{row[0]}' is neither an oracle nor 'both'");
+            if (row[0] == (mode.IsUser() ? "unicorn" : "host"))
+                continue;
+            string[] name = row[1].Split(':');
             if (!Enum.TryParse(name[0], ignoreCase: true, out Mnemonic mnemonic))
                 throw new InvalidDataException($"not-compared.txt: Iced knows no '{name[0]}'");
             if (name.Length == 1 || name[1].Split(',').Contains(mode.Bits().ToString()))
-                table[mnemonic] = row[1];
+                table[mnemonic] = row[2];
         }
         return table;
     }

@@ -36,10 +36,11 @@ public static class DataAddresses
 
     private static ulong PickBase(CodeMode mode, ref Dice dice, int addressBytes)
     {
-        if (mode != CodeMode.Long64 || addressBytes != 8)
+        if (!mode.Is64() || addressBytes != 8)
             return Arena.DataBase;
         return dice.Below(20) switch
         {
+            < 17 when mode == CodeMode.User64 => Arena.DataBase,
             < 12 => Arena.DataBase,
             < 18 => Arena.HighDataBase,
             18 => Arena.LastLowPage,

@@ -53,7 +53,7 @@ public static class EffectiveAddress
     public static ulong Linear(Case c, Register segment, ulong offset)
     {
         ulong linear = SegmentBase(c, segment) + offset;
-        return c.Mode == CodeMode.Long64 ? linear : linear & uint.MaxValue;
+        return c.Mode.Is64() ? linear : linear & uint.MaxValue;
     }
 
     public static int AddressBytes(CodeMode mode, in Instruction i)

@@ -61,7 +61,7 @@ public sealed class InstructionMaker
         }
         bool memory = HasMemory(i);
         if (memory && !info.IgnoresSegment && dice.Percent(12))
-            i.SegmentPrefix = Mode == CodeMode.Long64 ? dice.Pick<Register>([Register.FS, Register.GS]) : dice.Pick<Register>(s_segments);
+            i.SegmentPrefix = Mode.Is64() ? dice.Pick<Register>([Register.FS, Register.GS]) : dice.Pick<Register>(s_segments);
         if (info.CanUseLockPrefix && i.Op0Kind == OpKind.Memory && dice.Percent(25))
             i.HasLockPrefix = true;
         if (info.CanUseRepPrefix && code.Mnemonic() != Mnemonic.Pause && dice.Percent(50))
@@ -95,7 +95,7 @@ public sealed class InstructionMaker
     {
         ReadOnlySpan<byte> legacy = [0x66, 0x67, 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0xF2, 0xF3];
         // A REX prefix only directly before the opcode: Unicorn obeys one that other prefixes follow, which the CPU ignores.
-        bool rex = Mode == CodeMode.Long64 && !legacy.Contains(bytes[0]) && bytes[0] != 0xF0 && (bytes[0] & 0xF0) != 0x40;
+        bool rex = Mode.Is64() && !legacy.Contains(bytes[0]) && bytes[0] != 0xF0 && (bytes[0] & 0xF0) != 0x40;
         // Nor both REP prefixes, of which the manual defines no combination.
         if (bytes[..length].ContainsAny((byte)0xF2, (byte)0xF3))
             legacy = legacy[..8];
@@ -107,10 +107,10 @@ public sealed class InstructionMaker
         length++;
     }
 
-    private int AddressBytes(ref Dice dice) => Mode switch
+    private int AddressBytes(ref Dice dice) => Mode.Bits() switch
     {
-        CodeMode.Real16 => dice.Percent(75) ? 2 : 4,
-        CodeMode.Protected32 => dice.Percent(90) ? 4 : 2,
+        16 => dice.Percent(75) ? 2 : 4,
+        32 => dice.Percent(90) ? 4 : 2,
         _ => dice.Percent(90) ? 8 : 4,
     };
 
@@ -263,15 +263,15 @@ public sealed class InstructionMaker
             return;
         }
         Register first = addressBytes == 8 ? Register.RAX : Register.EAX;
-        int count = Mode == CodeMode.Long64 ? 16 : 8;
+        int count = Mode.Is64() ? 16 : 8;
         int shape = dice.Below(10);
         if (shape == 0)
         {
             // Absolute; in 64-bit mode also relative to RIP.
             ulong target = DataAddresses.Pick(Mode, ref dice, 4, 1);
-            if (Mode == CodeMode.Long64 && dice.Percent(50))
+            if (Mode.Is64() && dice.Percent(50))
                 i.MemoryBase = addressBytes == 8 ? Register.RIP : Register.EIP;
-            i.MemoryDisplSize = Mode == CodeMode.Long64 && addressBytes == 8 ? 8 : 4;
+            i.MemoryDisplSize = Mode.Is64() && addressBytes == 8 ? 8 : 4;
             i.MemoryDisplacement64 = target;
             return;
         }
@@ -301,7 +301,7 @@ public sealed class InstructionMaker
 
     private Register PickRegister(Kind kind, ref Dice dice)
     {
-        bool wide = Mode == CodeMode.Long64;
+        bool wide = Mode.Is64();
         int number = dice.Below(wide ? 16 : 8);
         switch (kind)
         {

@@ -2,7 +2,6 @@ using System.CommandLine;
 using Emu.Differ.Cases;
 using Emu.Differ.Judging;
 using Emu.Differ.Machines;
-using Emu.Differ.Unicorn;
 
 namespace Emu.Differ.Commands;
 
@@ -34,7 +33,6 @@ public static class ReplayCommand
 
     private static int Replay(string line, TextWriter output)
     {
-        UnicornLibrary.Require();
         Case c;
         try
         {
@@ -45,9 +43,9 @@ public static class ReplayCommand
             throw new UsageException(e.Message);
         }
         using var judge = new Judge(c.Mode);
-        Verdict verdict = judge.Run(c, freshCode: false);
+        Verdict verdict = judge.Run(c);
         output.WriteLine(CaseText.Format(c));
-        output.WriteLine($"  oracle: {Describe(c, judge.Oracle)}");
+        output.WriteLine($"  oracle: {Describe(c, judge.Expected)}");
         output.WriteLine($"  emu:    {Describe(c, judge.Actual)}");
         switch (verdict)
         {

@@ -49,6 +49,8 @@ public static class RunCommand
     public static IReadOnlyList<CodeMode> Modes(string text) => text switch
     {
         "all" => CodeModes.All,
+        "u32" => [CodeMode.User32],
+        "u64" => [CodeMode.User64],
         "16" => [CodeMode.Real16],
         "32" => [CodeMode.Protected32],
         "64" => [CodeMode.Long64],

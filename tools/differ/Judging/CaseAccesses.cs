@@ -15,7 +15,7 @@ public readonly record struct CaseAccess(ulong Offset, ulong Linear, int Size, b
     public IEnumerable<ulong> FaultAddresses(CodeMode mode)
     {
         Arena arena = Arena.For(mode);
-        ulong mask = mode == CodeMode.Long64 ? ulong.MaxValue : uint.MaxValue;
+        ulong mask = mode.Is64() ? ulong.MaxValue : uint.MaxValue;
         for (int i = 0; i < Size; i++)
         {
             ulong at = (Linear + (ulong)i) & mask;
@@ -83,7 +83,7 @@ public static class CaseAccesses
             case Mnemonic.Sgdt or Mnemonic.Sidt:
                 CaseAccess whole = list[0];
                 list.Add(whole with { Size = 2 });
-                list.Add(whole with { Offset = whole.Offset + 2, Linear = whole.Linear + 2, Size = c.Mode == CodeMode.Long64 ? 8 : 4 });
+                list.Add(whole with { Offset = whole.Offset + 2, Linear = whole.Linear + 2, Size = c.Mode.Is64() ? 8 : 4 });
                 break;
         }
 

@@ -11,27 +11,27 @@ public readonly record struct Difference(string What, string Oracle, string Emu)
 }
 
 /// <summary>Compares what a case left behind on the two machines, less what the manual leaves undefined.</summary>
-public static unsafe class Comparison
+public static class Comparison
 {
     /// <summary>Flags that are compared at all: everything but RF and VM, which no case sets.</summary>
     private const ulong ComparedFlags = 0x3C_7FD5;
 
     /// <summary>True when nothing differs that is defined.</summary>
-    public static bool Agree(Case c, Outcome oracle, byte* oracleRam, Outcome emu, byte* emuRam)
+    public static bool Agree(Case c, Outcome oracle, Outcome emu)
     {
-        if (!SameVector(oracle, emu) || oracle.FaultAddress != emu.FaultAddress || oracle.Rip != emu.Rip)
+        if (!SameVector(oracle, emu) || !SameErrorCode(oracle, emu) || oracle.FaultAddress != emu.FaultAddress || oracle.Rip != emu.Rip)
             return false;
         UndefinedResult undefined = UndefinedIn(c, oracle);
         if (((oracle.Flags ^ emu.Flags) & ComparedFlags & ~undefined.Flags) != 0)
             return false;
         if (oracle.FsBase != emu.FsBase || oracle.GsBase != emu.GsBase || !oracle.Selectors.AsSpan().SequenceEqual(emu.Selectors))
             return false;
-        return (oracle.Registers.AsSpan().SequenceEqual(emu.Registers) && Arena.For(c.Mode).FirstDifference(oracleRam, emuRam) == ulong.MaxValue)
-            || ((undefined.Destination || undefined.Upper) && Describe(c, oracle, oracleRam, emu, emuRam).Count == 0);
+        return (oracle.Registers.AsSpan().SequenceEqual(emu.Registers) && oracle.Memory.SameAs(emu.Memory) && FloatingComparison.Same(oracle.Floating, emu.Floating))
+            || Describe(c, oracle, emu).Count == 0;
     }
 
     /// <summary>Everything that differs and is defined, in words.</summary>
-    public static List<Difference> Describe(Case c, Outcome oracle, byte* oracleRam, Outcome emu, byte* emuRam)
+    public static List<Difference> Describe(Case c, Outcome oracle, Outcome emu)
     {
         var list = new List<Difference>();
         UndefinedResult undefined = UndefinedIn(c, oracle);
@@ -39,11 +39,13 @@ public static unsafe class Comparison
             list.Add(new Difference("exception", DescribeVector(oracle), DescribeVector(emu)));
         else if (oracle.FaultAddress != emu.FaultAddress)
             list.Add(new Difference("fault address", $"{oracle.FaultAddress:x}", $"{emu.FaultAddress:x}"));
+        else if (!SameErrorCode(oracle, emu))
+            list.Add(new Difference("error code", $"{oracle.ErrorCode:x}", $"{emu.ErrorCode:x}"));
         if (oracle.Rip != emu.Rip)
             list.Add(new Difference("rip", $"{oracle.Rip:x}", $"{emu.Rip:x}"));
         for (int r = 0; r < c.Mode.RegisterCount(); r++)
         {
-            ulong masked = undefined.Destination ? MaskOfDestination(c, r) : undefined.Upper ? MaskOfDestination(c, r) & ~0xFFFFUL : 0;
+            ulong masked = MaskOfDestination(c, r) & (undefined.Destination ? ulong.MaxValue : undefined.Bits);
             if (((oracle.Registers[r] ^ emu.Registers[r]) & ~masked) != 0)
                 list.Add(new Difference(CaseText.NameOf(c.Mode, r), $"{oracle.Registers[r]:x}", $"{emu.Registers[r]:x}"));
         }
@@ -57,7 +59,8 @@ public static unsafe class Comparison
             list.Add(new Difference("fs base", $"{oracle.FsBase:x}", $"{emu.FsBase:x}"));
         if (oracle.GsBase != emu.GsBase)
             list.Add(new Difference("gs base", $"{oracle.GsBase:x}", $"{emu.GsBase:x}"));
-        AddMemory(c, oracleRam, emuRam, undefined, list);
+        FloatingComparison.Describe(c, oracle.Floating, emu.Floating, list);
+        AddMemory(c, oracle.Memory, emu.Memory, undefined, list);
         return list;
     }
 
@@ -65,12 +68,15 @@ public static unsafe class Comparison
     private static bool SameVector(Outcome oracle, Outcome emu) =>
         oracle.Vector == emu.Vector || (oracle.Vector == Outcome.NotCanonical && emu.Vector is (12 or 13));
 
+    private static bool SameErrorCode(Outcome oracle, Outcome emu) =>
+        oracle.ErrorCode == null || emu.ErrorCode == null || oracle.ErrorCode == emu.ErrorCode;
+
     public static string DescribeVector(Outcome o) => o.Vector switch
     {
         Outcome.NoVector => "none",
         Outcome.NotCanonical => "address not canonical",
         14 => $"#PF at {o.FaultAddress:x}",
-        _ => o.Vector switch { 0 => "#DE", 1 => "#DB", 3 => "#BP", 4 => "#OF", 5 => "#BR", 6 => "#UD", 8 => "#DF", 10 => "#TS", 11 => "#NP", 12 => "#SS", 13 => "#GP", 17 => "#AC", _ => $"vector {o.Vector}" },
+        _ => o.Vector switch { 0 => "#DE", 1 => "#DB", 3 => "#BP", 4 => "#OF", 5 => "#BR", 6 => "#UD", 8 => "#DF", 10 => "#TS", 11 => "#NP", 12 => "#SS", 13 => "#GP", 16 => "#MF", 17 => "#AC", 19 => "#XM", _ => $"vector {o.Vector}" },
     };
 
     /// <summary>What is undefined at the end of a case, which may have two instructions; an instruction that faulted leaves nothing.</summary>
@@ -84,7 +90,7 @@ public static unsafe class Comparison
             UndefinedResult second = Undefined.After(c, c.Second, oracle.Flags);
             result.Flags = result.Flags & ~Flags(c.Second.RflagsModified) | second.Flags;
             result.Destination |= second.Destination;
-            result.Upper |= second.Upper;
+            result.Bits |= second.Bits;
         }
         return result;
     }
@@ -115,24 +121,36 @@ public static unsafe class Comparison
         return i.Op0Kind == OpKind.Register && EffectiveAddress.NumberOf(i.Op0Register) == register ? ulong.MaxValue : 0;
     }
 
-    private static void AddMemory(Case c, byte* oracleRam, byte* emuRam, UndefinedResult undefined, List<Difference> list)
+    private static void AddMemory(Case c, ChangedLines oracle, ChangedLines emu, UndefinedResult undefined, List<Difference> list)
     {
         Arena arena = Arena.For(c.Mode);
-        foreach (MemoryWindow w in arena.Windows)
+        SortedSet<int> lines = [];
+        for (int i = 0; i < oracle.Count; i++)
+            lines.Add(oracle[i]);
+        for (int i = 0; i < emu.Count; i++)
+            lines.Add(emu[i]);
+        foreach (int line in lines)
         {
-            for (int i = 0; i < w.Length; i++)
+            ulong start = arena.AddressOf(line), end = start + ChangedLines.LineBytes;
+            for (ulong at = start; at < end; at++)
             {
-                ulong at = w.Start + (ulong)i;
-                if (oracleRam[at] == emuRam[at] || (undefined.Destination && IsDestination(c, arena, at)))
+                if (oracle.ByteAt(arena, at) == emu.ByteAt(arena, at) || (undefined.Destination && IsDestination(c, arena, at)))
                     continue;
-                int n = Math.Min(8, w.Length - i);
-                list.Add(new Difference($"memory at physical {at:x}",
-                    Convert.ToHexStringLower(new ReadOnlySpan<byte>(oracleRam + at, n)), Convert.ToHexStringLower(new ReadOnlySpan<byte>(emuRam + at, n))));
-                i += n - 1;
+                ulong stop = Math.Min(at + 8, end);
+                list.Add(new Difference($"memory at physical {at:x}", Hex(arena, oracle, at, stop), Hex(arena, emu, at, stop)));
+                at = stop - 1;
                 if (list.Count > 12)
                     return;
             }
         }
+    }
+
+    private static string Hex(Arena arena, ChangedLines memory, ulong start, ulong end)
+    {
+        var bytes = new byte[end - start];
+        for (int i = 0; i < bytes.Length; i++)
+            bytes[i] = memory.ByteAt(arena, start + (ulong)i);
+        return Convert.ToHexStringLower(bytes);
     }
 
     private static bool IsDestination(Case c, Arena arena, ulong physical)

@@ -1,4 +1,5 @@
 using Emu.Differ.Cases;
+using Emu.Differ.Host;
 using Emu.Differ.Machines;
 using Iced.Intel;
 
@@ -17,25 +18,38 @@ public enum Verdict
     Different,
 }
 
-/// <summary>Runs cases of one mode on the oracle and on every path of Emu, and judges.</summary>
-public sealed unsafe class Judge : IDisposable
+/// <summary>Which of Emu's paths run a case.</summary>
+public enum Paths
 {
-    private static readonly ExecutionPath[] s_quick = [ExecutionPath.Fast, ExecutionPath.Full, ExecutionPath.Step];
-    private static readonly ExecutionPath[] s_all = Enum.GetValues<ExecutionPath>();
+    /// <summary>One of the quick ones, in turn.</summary>
+    OneInTurn,
 
-    private readonly UnicornMachine _oracle;
+    All,
+}
+
+/// <summary>Runs cases of one mode on an oracle and in Emu, and judges.</summary>
+public sealed class Judge : IDisposable
+{
+    private const int QuickPaths = 3;
+
+    private readonly IOracle _oracle;
     private readonly EmulatorMachine _emulator;
-    private readonly Outcome _expected = new();
     private readonly Outcome _actual = new();
+    private readonly Outcome[] _single = [new()];
+    private int _turn;
 
+    /// <exception cref="Unicorn.OracleMissingException">The mode's oracle is not to be had.</exception>
     public Judge(CodeMode mode)
     {
         Mode = mode;
-        _oracle = new UnicornMachine(mode);
+        _oracle = mode.IsUser() ? new HostMachine(mode) : new UnicornMachine(mode);
         _emulator = new EmulatorMachine(mode);
+        Expected = _single[0];
     }
 
     public CodeMode Mode { get; }
+
+    public IOracle Oracle => _oracle;
 
     public EmulatorMachine Emulator => _emulator;
 
@@ -48,42 +62,66 @@ public sealed unsafe class Judge : IDisposable
     public string Reason { get; private set; } = "";
 
     /// <summary>What the oracle did with the last case.</summary>
-    public Outcome Oracle => _expected;
+    public Outcome Expected { get; private set; }
 
     /// <summary>What Emu did with it on the path last run.</summary>
     public Outcome Actual => _actual;
 
-    /// <summary>Judges a case; <paramref name="freshCode"/> as in <see cref="UnicornMachine.Run"/>.</summary>
-    /// <param name="everyPath">Also the path that is slow to prepare, <see cref="ExecutionPath.Joined"/>.</param>
-    public Verdict Run(Case c, bool freshCode, bool everyPath = true)
+    /// <summary>Which oracle judges cases of a mode.</summary>
+    public static OracleKind OracleOf(CodeMode mode) => mode.IsUser() ? OracleKind.Host : OracleKind.Unicorn;
+
+    /// <summary>Runs one case on the oracle and on every path of Emu.</summary>
+    public Verdict Run(Case c)
     {
-        _oracle.Run(c, _expected, freshCode);
-        if (_expected.Refusal != null)
+        _oracle.Submit([c]);
+        _oracle.Collect(_single);
+        return Run(c, _single[0], Paths.All);
+    }
+
+    /// <summary>Judges a case that the oracle has run.</summary>
+    public Verdict Run(Case c, Outcome expected, Paths paths)
+    {
+        Expected = expected;
+        if (expected.Refusal != null)
         {
-            Reason = "oracle: " + _expected.Refusal;
+            Reason = "oracle: " + expected.Refusal;
             return Verdict.Refused;
         }
-        Verdict verdict = Verdict.Agree;
-        foreach (ExecutionPath path in everyPath ? s_all : s_quick)
+        if (paths == Paths.OneInTurn)
         {
-            _emulator.Run(c, _actual, path);
-            if (_actual.Refusal != null)
-            {
-                Path = path;
-                Differences = [new Difference("emu stopped", "went on", _actual.Refusal)];
-                return Verdict.Different;
-            }
-            if (Comparison.Agree(c, _expected, _oracle.Ram, _actual, _emulator.Ram))
-                continue;
-            Path = path;
-            Differences = Comparison.Describe(c, _expected, _oracle.Ram, _actual, _emulator.Ram);
-            OracleError? error = OracleErrors.Find(c, _expected, _actual, Differences);
-            if (error == null)
-                return Verdict.Different;
-            Reason = error.Name;
-            verdict = Verdict.Explained;
+            _turn = (_turn + 1) % QuickPaths;
+            return Run(c, (ExecutionPath)_turn);
+        }
+        Verdict verdict = Verdict.Agree;
+        for (var path = ExecutionPath.Fast; path <= ExecutionPath.Joined; path++)
+        {
+            Verdict v = Run(c, path);
+            if (v == Verdict.Different)
+                return v;
+            if (v != Verdict.Agree)
+                verdict = v;
         }
         return verdict;
+    }
+
+    private Verdict Run(Case c, ExecutionPath path)
+    {
+        _emulator.Run(c, _actual, path);
+        if (_actual.Refusal != null)
+        {
+            Path = path;
+            Differences = [new Difference("emu stopped", "went on", _actual.Refusal)];
+            return Verdict.Different;
+        }
+        if (Comparison.Agree(c, Expected, _actual))
+            return Verdict.Agree;
+        Path = path;
+        Differences = Comparison.Describe(c, Expected, _actual);
+        OracleError? error = OracleErrors.Find(_oracle.Kind, c, Expected, _actual, Differences);
+        if (error == null)
+            return Verdict.Different;
+        Reason = error.Name;
+        return Verdict.Explained;
     }
 
     /// <summary>Whether a second instruction reads only what is defined after the first.</summary>

@@ -5,7 +5,7 @@ using Iced.Intel;
 namespace Emu.Differ.Judging;
 
 /// <summary>A row of the table of the oracle's errors (data/oracle-errors.txt).</summary>
-public sealed record OracleError(string Name, string Manual, string Example, string OracleResult, string ManualResult);
+public sealed record OracleError(OracleKind Oracle, string Name, string Manual, string Example, string OracleResult, string ManualResult);
 
 /// <summary>
 /// Differences in which Unicorn contradicts the manual. The table tells the sentence and an example, the conditions are here: each looks at the
@@ -13,10 +13,10 @@ public sealed record OracleError(string Name, string Manual, string Example, str
 /// </summary>
 public static class OracleErrors
 {
-    private const int StackFault = 12, GeneralProtection = 13, PageFault = 14, InvalidOpcode = 6;
-    private const ulong ZeroFlag = 0x40, ArithmeticFlags = 0x8D5;
+    private const int StackFault = 12, GeneralProtection = 13, PageFault = 14, InvalidOpcode = 6, AlignmentCheck = 17;
+    private const ulong ZeroFlag = 0x40, ArithmeticFlags = 0x8D5, AlignmentFlag = 0x4_0000;
 
-    private delegate bool Condition(Case c, Outcome oracle, Outcome emu, List<Difference> differences);
+    internal delegate bool Condition(Case c, Outcome oracle, Outcome emu, List<Difference> differences);
 
     private static readonly Dictionary<string, Condition> s_conditions = new()
     {
@@ -38,21 +38,21 @@ public static class OracleErrors
         ["partial-commit"] = (c, oracle, emu, differences) =>
             c.First.Mnemonic is Mnemonic.Enter or Mnemonic.Pusha or Mnemonic.Pushad or Mnemonic.Popa or Mnemonic.Popad or Mnemonic.Sgdt or Mnemonic.Sidt
             && emu.Vector != Outcome.NoVector && (oracle.Vector == emu.Vector || IsFaultOrder(c, oracle, emu)) && emu.Rip == oracle.Rip,
-        ["branch-66"] = (c, _, _, _) => c.Mode == CodeMode.Long64 && IsBranch16(c),
+        ["branch-66"] = (c, _, _, _) => c.Mode.Is64() && IsBranch16(c),
         ["stack-canonical"] = (c, oracle, emu, _) =>
-            c.Mode == CodeMode.Long64 && oracle.Vector == GeneralProtection && emu.Vector == StackFault && oracle.Rip == emu.Rip
+            c.Mode.Is64() && oracle.Vector == GeneralProtection && emu.Vector == StackFault && oracle.Rip == emu.Rip
             && CaseAccesses.Of(c).Any(a => a.Stack && !a.IsCanonical),
         ["movsxd16"] = (c, _, _, _) => c.First.Code == Code.Movsxd_r16_rm16 && c.First.Op1Kind == OpKind.Memory,
-        ["rex-lahf"] = (c, _, _, _) => c.First.Mnemonic is Mnemonic.Lahf or Mnemonic.Sahf && c.Mode == CodeMode.Long64 && c.First.Length > 1
-            || c.Count == 2 && c.Second.Mnemonic is Mnemonic.Lahf or Mnemonic.Sahf && c.Mode == CodeMode.Long64 && c.Second.Length > 1,
+        ["rex-lahf"] = (c, _, _, _) => c.First.Mnemonic is Mnemonic.Lahf or Mnemonic.Sahf && c.Mode.Is64() && c.First.Length > 1
+            || c.Count == 2 && c.Second.Mnemonic is Mnemonic.Lahf or Mnemonic.Sahf && c.Mode.Is64() && c.Second.Length > 1,
         ["rip-immediate"] = (c, _, _, _) =>
             c.First.Mnemonic is Mnemonic.Shld or Mnemonic.Shrd or Mnemonic.Rorx && c.First.Op2Kind == OpKind.Immediate8 && c.First.IsIPRelativeMemoryOperand,
         ["cs-write"] = (c, oracle, emu, _) =>
-            c.Mode == CodeMode.Protected32 && emu.Vector == GeneralProtection && c.First.MemorySegment == Register.CS && CaseAccesses.Of(c).Any(a => a.Writes),
+            c.Mode.Bits() == 32 && emu.Vector == GeneralProtection && c.First.MemorySegment == Register.CS && CaseAccesses.Of(c).Any(a => a.Writes),
         ["clflush-probe"] = (c, oracle, emu, _) =>
             c.First.Mnemonic == Mnemonic.Clflush && emu.Rip == c.First.IP && oracle.Rip != emu.Rip && emu.Vector >= StackFault,
         ["enter16"] = (c, oracle, emu, differences) =>
-            c.First.Code == Code.Enterw_imm16_imm8 && c.Mode == CodeMode.Long64
+            c.First.Code == Code.Enterw_imm16_imm8 && c.Mode.Is64()
             && (c.Count == 2 || differences.Count == 1) && (c.Count == 2 || emu.Registers[5] == (oracle.Registers[5] & 0xFFFF | c.Registers[5] & ~0xFFFFUL)),
         ["pdep-pext"] = (c, _, _, _) => c.First.Mnemonic is Mnemonic.Pdep or Mnemonic.Pext,
         ["bzhi"] = (c, _, _, _) => c.First.Mnemonic == Mnemonic.Bzhi && (byte)EffectiveAddress.ValueOf(c, c.First.Op2Register) >= c.First.Op0Register.GetSize() * 8 - 1,
@@ -63,14 +63,16 @@ public static class OracleErrors
         ["fault-order"] = (c, oracle, emu, differences) => differences.Count == 1 && IsFaultOrder(c, oracle, emu),
     };
 
+    private static Dictionary<string, Condition> Conditions(OracleKind oracle) => oracle == OracleKind.Host ? HostDisagreements.Conditions : s_conditions;
+
     /// <summary>The table.</summary>
     public static IReadOnlyList<OracleError> Rows { get; } = ReadTable();
 
     /// <summary>The row that explains a difference, or null.</summary>
-    public static OracleError? Find(Case c, Outcome oracle, Outcome emu, List<Difference> differences)
+    public static OracleError? Find(OracleKind oracleKind, Case c, Outcome oracle, Outcome emu, List<Difference> differences)
     {
         foreach (OracleError row in Rows)
-            if (s_conditions[row.Name](c, oracle, emu, differences))
+            if (row.Oracle == oracleKind && Conditions(oracleKind)[row.Name](c, oracle, emu, differences))
                 return row;
         return null;
     }
@@ -78,11 +80,13 @@ public static class OracleErrors
     private static List<OracleError> ReadTable()
     {
         var rows = new List<OracleError>();
-        foreach (string[] f in DataTable.Read("oracle-errors.txt", 5))
+        foreach (string[] f in DataTable.Read("oracle-errors.txt", 6))
         {
-            if (!s_conditions.ContainsKey(f[0]))
-                throw new InvalidDataException($"oracle-errors.txt: '{f[0]}' has no condition in OracleErrors.cs");
-            rows.Add(new OracleError(f[0], f[1], f[2], f[3], f[4]));
+            if (!Enum.TryParse(f[0], ignoreCase: true, out OracleKind oracle))
+                throw new InvalidDataException($"oracle-errors.txt: there is no oracle '{f[0]}'");
+            if (!Conditions(oracle).ContainsKey(f[1]))
+                throw new InvalidDataException($"oracle-errors.txt: '{f[1]}' has no condition in OracleErrors.cs or HostDisagreements.cs");
+            rows.Add(new OracleError(oracle, f[1], f[2], f[3], f[4], f[5]));
         }
         return rows;
     }
@@ -98,17 +102,17 @@ public static class OracleErrors
     {
         if (c.Last.FlowControl == FlowControl.Next || emu.Vector != GeneralProtection)
             return false;
-        bool illegal = c.Mode == CodeMode.Long64 ? !CaseAccess.Canonical(oracle.Rip) : c.Mode == CodeMode.Real16 && oracle.Rip > 0xFFFF;
+        bool illegal = c.Mode.Is64() ? !CaseAccess.Canonical(oracle.Rip) : c.Mode == CodeMode.Real16 && oracle.Rip > 0xFFFF;
         ulong branch = c.Count == 2 ? c.Second.IP : c.First.IP;
         return illegal && emu.Rip == branch && oracle.Rip != branch;
     }
 
     private static bool IsSegmentLimit(Case c, Outcome oracle, Outcome emu, List<Difference> differences)
     {
-        if (c.Mode == CodeMode.Long64 || emu.Vector is not (StackFault or GeneralProtection))
+        if (c.Mode.Is64() || emu.Vector is not (StackFault or GeneralProtection))
             return false;
         // Of a second instruction only the oracle knows where it went.
-        if (c.Count == 2 && c.Mode == CodeMode.Protected32 && oracle.Vector == PageFault && oracle.FaultAddress > uint.MaxValue - 16)
+        if (c.Count == 2 && c.Mode.Bits() == 32 && oracle.Vector == PageFault && oracle.FaultAddress > uint.MaxValue - 16)
             return true;
         ulong limit = c.Mode == CodeMode.Real16 ? 0xFFFFUL : uint.MaxValue;
         foreach (CaseAccess a in CaseAccesses.Of(c))
@@ -164,7 +168,14 @@ public static class OracleErrors
         i.Mnemonic == Mnemonic.Mov && i.Op1Kind is OpKind.Immediate8 or OpKind.Immediate16 or OpKind.Immediate32 or OpKind.Immediate32to64;
 
     /// <summary>Both fault, differently, and each fault is one that the instruction has coming.</summary>
-    private static bool IsFaultOrder(Case c, Outcome oracle, Outcome emu)
+    internal static bool IsFaultOrder(Case c, Outcome oracle, Outcome emu)
+    {
+        List<CaseAccess> accesses = Faulting(c, emu, _ => true);
+        return MayFault(c, accesses, oracle) && MayFault(c, accesses, emu);
+    }
+
+    /// <summary>Accesses of the instruction at which Emu stopped, or none when it is not one of those asked for.</summary>
+    internal static List<CaseAccess> Faulting(Case c, Outcome emu, Predicate<Instruction> which)
     {
         List<CaseAccess> accesses = CaseAccesses.Of(c);
         bool second = c.Count == 2 && emu.Rip == c.Second.IP;
@@ -177,11 +188,12 @@ public static class OracleErrors
                 at.First = c.Second;
             accesses = CaseAccesses.Of(at);
         }
-        return MayFault(c, accesses, oracle) && MayFault(c, accesses, emu);
+        return which(second ? c.Second : c.First) ? accesses : [];
     }
 
     private static bool MayFault(Case c, List<CaseAccess> accesses, Outcome o) => o.Vector switch
     {
+        AlignmentCheck => (c.Flags & AlignmentFlag) != 0 && accesses.Any(a => (a.Linear & (ulong)(a.Size - 1)) != 0),
         PageFault => accesses.Any(a => a.FaultAddresses(c.Mode).Contains(o.FaultAddress)),
         Outcome.NotCanonical or GeneralProtection or StackFault => accesses.Any(a => !a.IsCanonical) || HasIllegalTarget(c),
         _ => false,
@@ -190,7 +202,7 @@ public static class OracleErrors
     /// <summary>An indirect branch to where no code can be; the oracle's stack access came first.</summary>
     private static bool HasIllegalTarget(Case c)
     {
-        if (c.Mode != CodeMode.Long64 || c.First.FlowControl != FlowControl.IndirectCall)
+        if (!c.Mode.Is64() || c.First.FlowControl != FlowControl.IndirectCall)
             return false;
         if (c.First.Op0Kind == OpKind.Register)
             return !CaseAccess.Canonical(EffectiveAddress.ValueOf(c, c.First.Op0Register));
@@ -217,5 +229,5 @@ public static class OracleErrors
     }
 
     private static bool IsWritable(Case c, ulong linear) =>
-        Arena.For(c.Mode).IsWritable(c.Mode == CodeMode.Long64 ? linear : linear & uint.MaxValue);
+        Arena.For(c.Mode).IsWritable(c.Mode.Is64() ? linear : linear & uint.MaxValue);
 }

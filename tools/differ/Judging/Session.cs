@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Emu.Differ.Cases;
 using Emu.Differ.Machines;
+using Emu.Memory;
 using Iced.Intel;
 
 namespace Emu.Differ.Judging;
@@ -21,10 +22,10 @@ public sealed record SessionOptions
     public Func<Code, bool>? Codes { get; init; }
 
     /// <summary>Different failures to report in full.</summary>
-    public int MaximumReports { get; init; } = 10;
+    public int MaximumReports { get; init; } = 40;
 
     /// <summary>Breaks results of Emu before they are compared; for the test that the differ notices.</summary>
-    public Action<Case, Outcome>? Sabotage { get; init; }
+    public Action<Case, Outcome, PhysicalMemory>? Sabotage { get; init; }
 }
 
 /// <summary>A failure: the shrunk case, the path on which it showed, and what differed.</summary>
@@ -36,10 +37,11 @@ public sealed record Failure(Case Case, ExecutionPath Path, IReadOnlyList<Differ
 /// <summary>Random cases in some modes, one after the other, with statistics.</summary>
 public sealed class Session(SessionOptions options)
 {
-    /// <summary>Every so many cases the path that is slow to prepare runs as well.</summary>
-    private const int JoinedEvery = 64;
+    /// <summary>Every so many cases all paths run, also the one that is slow to prepare.</summary>
+    private const int AllPathsEvery = 64;
 
     private readonly HashSet<string> _seen = [];
+    private readonly List<(Case Case, string Kind)> _pending = [];
 
     public long Cases { get; private set; }
     public long Agreed { get; private set; }
@@ -82,23 +84,59 @@ public sealed class Session(SessionOptions options)
         using var judge = new Judge(mode);
         judge.Emulator.Sabotage = options.Sabotage;
         var generator = new CaseGenerator(mode, options.Seed, codes, Judge.MayFollow);
-        var c = new Case();
-        for (long number = 0; number < count; number++)
+        var made = new Batch(judge.Oracle.BatchSize);
+        var running = new Batch(judge.Oracle.BatchSize);
+        made.Fill(generator, 0, count);
+        // While the oracle runs a batch, the one before is judged and the next one made.
+        for (long number = made.Count; made.Count > 0 || running.Count > 0;)
         {
-            generator.Make(number, c);
-            Note(judge, c, judge.Run(c, number % generator.Slots != 0, number % JoinedEvery == 0));
-            if (number % 256 != 255)
-                continue;
+            if (made.Count > 0)
+                judge.Oracle.Submit(made.Cases);
+            running.Judge(judge, this);
             Elapsed = watch.Elapsed;
-            if (Elapsed > end || tick?.Invoke(this) == false)
+            bool stop = Elapsed > end || tick?.Invoke(this) == false;
+            if (made.Count > 0)
+                judge.Oracle.Collect(made.Outcomes);
+            ShrinkPending(judge);
+            if (stop)
                 return;
+            (made, running) = (running, made);
+            made.Fill(generator, number, count);
+            number += made.Count;
+        }
+    }
+
+    /// <summary>Cases and what the oracle made of them.</summary>
+    private sealed class Batch(int size)
+    {
+        private readonly Case[] _cases = [.. Enumerable.Range(0, size).Select(_ => new Case())];
+        private readonly Outcome[] _outcomes = [.. Enumerable.Range(0, size).Select(_ => new Outcome())];
+        private long _first;
+
+        public int Count { get; private set; }
+
+        public IReadOnlyList<Case> Cases => new ArraySegment<Case>(_cases, 0, Count);
+
+        public IReadOnlyList<Outcome> Outcomes => new ArraySegment<Outcome>(_outcomes, 0, Count);
+
+        public void Fill(CaseGenerator generator, long first, long end)
+        {
+            _first = first;
+            for (Count = 0; Count < size && first + Count < end; Count++)
+                generator.Make(first + Count, _cases[Count]);
+        }
+
+        public void Judge(Judge judge, Session session)
+        {
+            for (int i = 0; i < Count; i++)
+                session.Note(judge, _cases[i], judge.Run(_cases[i], _outcomes[i], (_first + i) % AllPathsEvery == 0 ? Paths.All : Paths.OneInTurn));
         }
     }
 
     private void Note(Judge judge, Case c, Verdict verdict)
     {
         Cases++;
-        if (judge.Oracle.Vector != Outcome.NoVector)
+        if (judge.Expected.Vector != Outcome.NoVector)
             Faults++;
         (CodeMode, Code) key = (c.Mode, c.First.Code);
         (long cases, long different) = ByCode.GetValueOrDefault(key);
@@ -125,13 +163,22 @@ public sealed class Session(SessionOptions options)
     private void Report(Judge judge, Case c)
     {
         string kind = Kind(judge, c);
-        if (Failures.Count >= options.MaximumReports || !_seen.Add(kind))
+        if (Failures.Count + _pending.Count >= options.MaximumReports || !_seen.Add(kind))
             return;
-        string found = CaseText.Format(c);
-        // Shrunk to the same kind of failure, lest it become another one, or one that a table explains.
-        Case small = Shrinker.Shrink(c, candidate => judge.Run(candidate, freshCode: false) == Verdict.Different && SameFields(judge, kind, candidate));
-        judge.Run(small, freshCode: false);
-        Failures.Add(new Failure(small, judge.Path, judge.Differences, found));
+        _pending.Add((c.Copy(), kind));
+    }
+
+    /// <summary>Shrinks what was found; not before the oracle is free.</summary>
+    private void ShrinkPending(Judge judge)
+    {
+        foreach ((Case c, string kind) in _pending)
+        {
+            // Shrunk to the same kind of failure, lest it become another one, or one that a table explains.
+            Case small = Shrinker.Shrink(c, candidate => judge.Run(candidate) == Verdict.Different && SameFields(judge, kind, candidate));
+            judge.Run(small);
+            Failures.Add(new Failure(small, judge.Path, judge.Differences, CaseText.Format(c)));
+        }
+        _pending.Clear();
     }
 
     private static bool SameFields(Judge judge, string kind, Case candidate) => Kind(judge, candidate).Split(' ')[0] == kind.Split(' ')[0];

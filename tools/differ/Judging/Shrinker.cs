@@ -36,10 +36,10 @@ public static class Shrinker
         for (int r = 0; r < 16; r++)
             if (c.Registers[r] != 0)
                 yield return Change(c, copy => copy.Registers[r] = 0);
-        if (c.Flags != 2)
-            yield return Change(c, copy => copy.Flags = 2);
+        if (c.Flags != c.Mode.DefaultFlags())
+            yield return Change(c, copy => copy.Flags = c.Mode.DefaultFlags());
         for (ulong bit = 1; bit < 1 << 22; bit <<= 1)
-            if (bit != 2 && (c.Flags & bit) != 0)
+            if ((c.Mode.DefaultFlags() & bit) == 0 && (c.Flags & bit) != 0)
                 yield return Change(c, copy => copy.Flags &= ~bit);
         for (int r = 0; r < 16; r++)
             foreach (ulong simpler in Simpler(c.Registers[r]))

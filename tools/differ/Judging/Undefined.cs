@@ -12,8 +12,8 @@ public struct UndefinedResult
     /// <summary>The destination operand of the instruction.</summary>
     public bool Destination;
 
-    /// <summary>Bits 16 and above of the destination register.</summary>
-    public bool Upper;
+    /// <summary>Bits of the destination register.</summary>
+    public ulong Bits;
 }
 
 /// <summary>The table of what the manual leaves undefined (data/undefined.txt).</summary>
@@ -29,7 +29,7 @@ public static class Undefined
 
     private readonly record struct Condition(string Subject, Operator Operator, string Value);
 
-    private sealed record Row(Condition[] Conditions, ulong Flags, bool Destination, bool Upper, string Manual);
+    private sealed record Row(Condition[] Conditions, ulong Flags, bool Destination, ulong Bits, string Manual);
 
     private static readonly Dictionary<Mnemonic, List<Row>> s_rows = ReadTable();
 
@@ -51,7 +51,7 @@ public static class Undefined
                 continue;
             result.Flags |= row.Flags;
             result.Destination |= row.Destination;
-            result.Upper |= row.Upper;
+            result.Bits |= row.Bits;
         }
         return result;
     }
@@ -68,7 +68,7 @@ public static class Undefined
 
     /// <summary>Whether the destination, or a part of it, may be undefined after some instance of the mnemonic.</summary>
     public static bool DestinationMayBe(Mnemonic mnemonic) =>
-        s_rows.TryGetValue(mnemonic, out List<Row>? rows) && rows.Any(r => r.Destination || r.Upper);
+        s_rows.TryGetValue(mnemonic, out List<Row>? rows) && rows.Any(r => r.Destination || r.Bits != 0);
 
     private static bool Holds(Condition condition, Case c, in Instruction i, ulong flagsAfter)
     {
@@ -106,15 +106,18 @@ public static class Undefined
         {
             Condition[] conditions = fields[1] == "always" ? [] : [.. fields[1].Split(" and ").Select(Parse)];
             ulong flags = 0;
-            bool destination = false, upper = false;
+            bool destination = false;
+            ulong bits = 0;
             foreach (string what in fields[2].Split(' ', StringSplitOptions.RemoveEmptyEntries))
             {
                 if (what == "dest")
                     destination = true;
                 else if (what == "upper")
-                    upper = true;
+                    bits = ~0xFFFFUL;
+                else if (what == "limit")
+                    bits = 0xF_0000;
                 else
-                    flags |= FlagNames.BitOf(what) ?? throw new InvalidDataException($"undefined.txt: '{what}' is neither a flag nor dest nor upper");
+                    flags |= FlagNames.BitOf(what) ?? throw new InvalidDataException($"undefined.txt: '{what}' is neither a flag nor dest, upper or limit");
             }
             foreach (string name in fields[0].Split(' ', StringSplitOptions.RemoveEmptyEntries))
             {
@@ -122,7 +125,7 @@ public static class Undefined
                     throw new InvalidDataException($"undefined.txt: Iced knows no '{name}'");
                 if (!table.TryGetValue(mnemonic, out List<Row>? rows))
                     table[mnemonic] = rows = [];
-                rows.Add(new Row(conditions, flags, destination, upper, fields[3]));
+                rows.Add(new Row(conditions, flags, destination, bits, fields[3]));
             }
         }
         return table;

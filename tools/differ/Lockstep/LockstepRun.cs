@@ -204,7 +204,7 @@ public sealed unsafe class LockstepRun : IDisposable
             if (((values[r] ^ s->Registers[r]) & mask) == 0)
                 continue;
             copy = true;
-            if (!undefined.Destination && !undefined.Upper)
+            if (!undefined.Destination && undefined.Bits == 0)
                 Add(CaseText.RegisterNames[r], values[r] & mask, s->Registers[r] & mask);
         }
         ulong flags = (values[16] ^ Flags.Get(s)) & ComparedFlags;

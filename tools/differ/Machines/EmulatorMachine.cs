@@ -54,13 +54,13 @@ public sealed unsafe class EmulatorMachine : IDisposable
         _builder = new BlockBuilder(_memory, _cache, decoder);
         _stepper = new Stepper(decoder);
         CpuState* s = _cpu.State;
-        s->Gdtr = new TableRegister { Base = _arena.Gdt, Limit = Arena.GdtLimit };
+        s->Gdtr = new TableRegister { Base = _arena.Gdt, Limit = _arena.GdtLimit };
         s->Idtr = new TableRegister { Base = Arena.IdtBase, Limit = Arena.IdtLimit };
         s->Ldtr = default;
         if (mode == CodeMode.Real16)
             LoadRealSegments(s);
         else
-            EnterProtectedMode(s, mode == CodeMode.Long64);
+            EnterProtectedMode(s);
         s->Activity = Activity.Active;
         CpuMode.Update(s);
         WarmTlb(s);
@@ -68,11 +68,10 @@ public sealed unsafe class EmulatorMachine : IDisposable
         *_pristine = *s;
     }
 
-    /// <summary>RAM as the last case left it.</summary>
-    public byte* Ram => _memory.Base;
+    private byte* Ram => _memory.Base;
 
     /// <summary>Changes what a case left behind before it is compared; for the test that the differ notices.</summary>
-    public Action<Case, Outcome>? Sabotage { get; set; }
+    public Action<Case, Outcome, PhysicalMemory>? Sabotage { get; set; }
 
     /// <summary>Runs a case.</summary>
     public void Run(Case c, Outcome o, ExecutionPath path)
@@ -82,7 +81,6 @@ public sealed unsafe class EmulatorMachine : IDisposable
             _cache.Clear();
             _sinceClear = 0;
         }
-        _arena.Clean(Ram);
         _arena.Place(c, Ram);
         CpuState* s = _cpu.State;
         uint jumpKey = s->JumpKey;
@@ -97,6 +95,7 @@ public sealed unsafe class EmulatorMachine : IDisposable
             s->Cs.Base = (ulong)c.Cs << 4;
         }
         s->Rip = c.Rip;
+        s->Floating = c.Floating;
         CpuMode.Update(s);
         o.Clear();
         if (path == ExecutionPath.Step)
@@ -104,8 +103,8 @@ public sealed unsafe class EmulatorMachine : IDisposable
         else
             RunBlocks(c, s, path);
         Collect(c, o, s);
-        o.Ram = Ram;
-        Sabotage?.Invoke(c, o);
+        Sabotage?.Invoke(c, o, _memory);
+        o.Memory.Take(_arena, Ram);
     }
 
     public void Dispose()
@@ -179,11 +178,13 @@ public sealed unsafe class EmulatorMachine : IDisposable
         SegmentRegister* segments = &s->Es;
         for (int i = 0; i < 6; i++)
             o.Selectors[i] = segments[i].Selector;
-        o.FsBase = c.Mode == CodeMode.Long64 ? s->Fs.Base : 0;
-        o.GsBase = c.Mode == CodeMode.Long64 ? s->Gs.Base : 0;
+        o.FsBase = c.Mode.HasLongTables() ? s->Fs.Base : 0;
+        o.GsBase = c.Mode.HasLongTables() ? s->Gs.Base : 0;
+        o.Floating = s->Floating;
         if (s->Exit == ExitReason.Fault)
         {
             o.Vector = (int)s->Fault.Vector;
+            o.ErrorCode = s->Fault.ErrorCode;
             if (s->Fault.Vector == Vector.PageFault)
                 o.FaultAddress = s->Fault.LinearAddress;
         }
@@ -235,16 +236,32 @@ public sealed unsafe class EmulatorMachine : IDisposable
         Usable = 1,
     };
 
-    private void EnterProtectedMode(CpuState* s, bool longMode)
+    private void EnterProtectedMode(CpuState* s)
     {
-        s->Cs = Segment(Arena.CodeSelector, 0, longMode ? (ushort)0xA09B : (ushort)0xC09B);
-        s->Ds = s->Es = s->Ss = Segment(Arena.DataSelector, 0, 0xC093);
-        s->Fs = Segment(Arena.FsSelector, Arena.FsBase, 0xC093);
-        s->Gs = Segment(Arena.GsSelector, Arena.GsBase, 0xC093);
+        bool longMode = _arena.Mode.HasLongTables();
+        if (_arena.Mode.IsUser())
+        {
+            s->Cpl = 3;
+            // Without a map of permitted ports: "if the limit does not include it, all I/O instructions fault" (SDM, "I/O Permission Bit Map").
+            s->Tr = default;
+            s->Cs = _arena.Mode.Is64() ? Segment(Arena.UserCode64Selector, 0, 0xA0FB) : Segment(Arena.UserCode32Selector, 0, 0xC0FB);
+            s->Ds = s->Es = s->Ss = Segment(Arena.UserDataSelector, 0, 0xC0F3);
+            s->Fs = Segment(Arena.UserDataSelector, Arena.FsBase, 0xC0F3);
+            s->Gs = Segment(Arena.UserDataSelector, Arena.GsBase, 0xC0F3);
+        }
+        else
+        {
+            s->Cs = Segment(Arena.CodeSelector, 0, longMode ? (ushort)0xA09B : (ushort)0xC09B);
+            s->Ds = s->Es = s->Ss = Segment(Arena.DataSelector, 0, 0xC093);
+            s->Fs = Segment(Arena.FsSelector, Arena.FsBase, 0xC093);
+            s->Gs = Segment(Arena.GsSelector, Arena.GsBase, 0xC093);
+        }
         s->Paging.Cr3 = _arena.Cr3;
-        s->Paging.Cr4 = ControlBits.Cr4OsFxsr | ControlBits.Cr4OsXmmExcpt | (longMode ? ControlBits.Cr4Pae : 0);
-        s->Paging.Cr0 = ControlBits.Cr0Pg | ControlBits.Cr0Wp | ControlBits.Cr0Ne | ControlBits.Cr0Et | ControlBits.Cr0Mp | ControlBits.Cr0Pe;
-        s->Paging.Efer = longMode ? ControlBits.EferLme | ControlBits.EferLma : 0;
+        s->Paging.Cr4 = ControlBits.Cr4OsFxsr | ControlBits.Cr4OsXmmExcpt | (longMode ? ControlBits.Cr4Pae : 0)
+            | (_arena.Mode.IsUser() ? ControlBits.Cr4FsGsBase : 0);
+        s->Paging.Cr0 = ControlBits.Cr0Pg | ControlBits.Cr0Wp | ControlBits.Cr0Ne | ControlBits.Cr0Et | ControlBits.Cr0Mp | ControlBits.Cr0Pe
+            | (_arena.Mode.IsUser() ? ControlBits.Cr0Am : 0);
+        s->Paging.Efer = longMode ? ControlBits.EferLme | ControlBits.EferLma | (_arena.Mode.IsUser() ? ControlBits.EferSce | ControlBits.EferNxe : 0) : 0;
     }
 
     private static SegmentRegister Segment(ushort selector, ulong @base, ushort attributes) => new()

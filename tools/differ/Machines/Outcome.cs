@@ -1,6 +1,8 @@
+using Emu.Cpus;
+
 namespace Emu.Differ.Machines;
 
-/// <summary>How a case ended on one machine. The memory it left is the machine's own until the next case.</summary>
+/// <summary>How a case ended on one machine.</summary>
 public sealed unsafe class Outcome
 {
     /// <summary>No exception.</summary>
@@ -18,14 +20,20 @@ public sealed unsafe class Outcome
 
     public ulong FsBase, GsBase;
 
+    /// <summary>x87, MMX and SSE registers.</summary>
+    public FloatingState Floating;
+
     /// <summary>Exception, or <see cref="NoVector"/>.</summary>
     public int Vector;
+
+    /// <summary>The exception's error code, or null where the machine does not tell it.</summary>
+    public uint? ErrorCode;
 
     /// <summary>Address of the access that faulted, where <see cref="Vector"/> is #PF; else 0.</summary>
     public ulong FaultAddress;
 
-    /// <summary>The machine's RAM, by physical address.</summary>
-    public byte* Ram;
+    /// <summary>Memory.</summary>
+    public readonly ChangedLines Memory = new();
 
     /// <summary>What the machine could not do, or null: it is then no oracle, or no implementation, for the case.</summary>
     public string? Refusal;
@@ -33,7 +41,9 @@ public sealed unsafe class Outcome
     public void Clear()
     {
         Vector = NoVector;
+        ErrorCode = null;
         FaultAddress = 0;
         Refusal = null;
+        Memory.Clear();
     }
 }

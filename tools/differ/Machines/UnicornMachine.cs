@@ -6,7 +6,7 @@ using Iced.Intel;
 namespace Emu.Differ.Machines;
 
 /// <summary>Runs cases of one mode in Unicorn. One engine is kept open; only registers and the case's memory change.</summary>
-public sealed unsafe class UnicornMachine : IDisposable
+public sealed unsafe class UnicornMachine : IOracle
 {
     private const int MaximumSlots = 28;
 
@@ -31,6 +31,11 @@ public sealed unsafe class UnicornMachine : IDisposable
 
     private readonly Arena _arena;
     private readonly UnicornEngine _engine;
+    private IReadOnlyList<Case> _cases = [];
+
+    /// <summary>No translation stands at or above this linear address of code.</summary>
+    private ulong _fresh;
+    private readonly UnicornFloating _floating;
     private readonly byte* _ram;
     private readonly byte* _gap;
 
@@ -51,40 +56,48 @@ public sealed unsafe class UnicornMachine : IDisposable
         _values = (ulong*)NativeMemory.AllocZeroed(MaximumSlots, sizeof(ulong));
         _pointers = (void**)NativeMemory.AllocZeroed(MaximumSlots, (nuint)sizeof(void*));
         _general = mode.RegisterCount();
-        foreach (UnicornRegister register in (mode == CodeMode.Long64 ? s_wide : s_narrow).Concat(s_system))
+        foreach (UnicornRegister register in (mode.Is64() ? s_wide : s_narrow).Concat(s_system))
         {
             _numbers[_slots] = (int)register;
             _pointers[_slots] = _values + _slots;
             _slots++;
         }
+        _floating = new UnicornFloating(mode);
         _engine = new UnicornEngine(
             mode switch { CodeMode.Real16 => UnicornMode.Real16, CodeMode.Protected32 => UnicornMode.Protected32, _ => UnicornMode.Long64 },
             UnicornCpu.SkylakeClient);
         _engine.Map(0, _arena.RamSize, _ram);
         MapData();
-        _engine.WriteTable(UnicornRegister.Gdtr, new UnicornTableRegister { Base = _arena.Gdt, Limit = Arena.GdtLimit });
+        _engine.WriteTable(UnicornRegister.Gdtr, new UnicornTableRegister { Base = _arena.Gdt, Limit = (ushort)_arena.GdtLimit });
         _engine.WriteTable(UnicornRegister.Idtr, new UnicornTableRegister { Base = Arena.IdtBase, Limit = Arena.IdtLimit });
         _engine.WriteTable(UnicornRegister.Ldtr, default);
         if (mode == CodeMode.Real16)
             LoadRealSegments();
         else
-            EnterProtectedMode(mode == CodeMode.Long64);
+            EnterProtectedMode(mode.Is64());
         _engine.Save();
     }
 
-    /// <summary>RAM as the last case left it.</summary>
-    public byte* Ram => _ram;
+    public OracleKind Kind => OracleKind.Unicorn;
 
-    /// <summary>
-    /// Runs a case. <paramref name="freshCode"/> says that no other was run at its address since the last one for which it was false.
-    /// </summary>
-    public void Run(Case c, Outcome o, bool freshCode)
+    public int BatchSize => 64;
+
+    public void Submit(IReadOnlyList<Case> cases) => _cases = cases;
+
+    public void Collect(IReadOnlyList<Outcome> outcomes)
     {
-        if (!freshCode)
+        for (int i = 0; i < _cases.Count; i++)
+            Run(_cases[i], outcomes[i]);
+    }
+
+    private void Run(Case c, Outcome o)
+    {
+        if (c.LinearRip < _fresh)
             _engine.RemoveTranslations(_arena.CodeStart, _arena.CodeEnd);
-        _arena.Clean(_ram);
+        _fresh = c.LinearRip + (ulong)c.Length + 2;
         _arena.Place(c, _ram);
         _engine.Restore();
+        _floating.Write(_engine, c.Floating);
         if (c.Mode == CodeMode.Real16)
             _engine.Write(UnicornRegister.Cs, c.Cs);
         for (int i = 0; i < _general; i++)
@@ -95,11 +108,15 @@ public sealed unsafe class UnicornMachine : IDisposable
         new Span<ulong>(_values, _slots).Clear();
         _engine.ReadBatch(_numbers, _pointers, _slots);
         Collect(c, o, stop);
+        o.Floating = c.Floating;
+        _floating.Read(_engine, ref o.Floating);
+        o.Memory.Take(_arena, _ram);
     }
 
     public void Dispose()
     {
         _engine.Dispose();
+        _floating.Dispose();
         NativeMemory.AlignedFree(_ram);
         NativeMemory.AlignedFree(_gap);
         NativeMemory.Free(_numbers);
@@ -141,7 +158,6 @@ public sealed unsafe class UnicornMachine : IDisposable
     private void Collect(Case c, Outcome o, in UnicornStop stop)
     {
         o.Clear();
-        o.Ram = _ram;
         for (int i = 0; i < 16; i++)
             o.Registers[i] = i < _general ? _values[i] : 0;
         o.Flags = _values[_general];
@@ -150,15 +166,15 @@ public sealed unsafe class UnicornMachine : IDisposable
         for (int i = 0; i < 6; i++)
             o.Selectors[i] = (ushort)system[i];
         // Only in 64-bit mode does Unicorn tell bases apart from selectors; elsewhere the selectors are compared.
-        o.FsBase = c.Mode == CodeMode.Long64 ? system[6] : 0;
-        o.GsBase = c.Mode == CodeMode.Long64 ? system[7] : 0;
+        o.FsBase = c.Mode.Is64() ? system[6] : 0;
+        o.GsBase = c.Mode.Is64() ? system[7] : 0;
         o.Vector = stop.Vector;
         if (stop.Vector == 14)
             o.FaultAddress = stop.FaultAddress;
         if (stop.Error is UnicornError.ReadUnmapped or UnicornError.WriteUnmapped or UnicornError.FetchUnmapped)
         {
             // Far from the arena, where there are no tables to walk (see MapData).
-            bool canonical = c.Mode != CodeMode.Long64 || IsCanonical(stop.UnmappedAddress);
+            bool canonical = !c.Mode.Is64() || IsCanonical(stop.UnmappedAddress);
             o.Vector = canonical ? 14 : Outcome.NotCanonical;
             o.FaultAddress = canonical ? stop.UnmappedAddress : 0;
         }

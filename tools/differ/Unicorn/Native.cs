@@ -138,6 +138,7 @@ public enum UnicornRegister
     Edx,
     Eflags,
     Eip,
+    Fpsw = 31,
     Es = 28,
     Esi,
     Esp,
@@ -165,6 +166,13 @@ public enum UnicornRegister
     R13,
     R14,
     R15,
+
+    /// <summary>R0 of the x87 registers, which follow each other: the physical ones, whatever the name.</summary>
+    St0,
+    Xmm0 = 122,
+    Fpcw = 246,
+    Fptag = 247,
+    Mxcsr = 249,
     Idtr = 242,
     Gdtr = 243,
     Ldtr = 244,
