@@ -1,3 +1,4 @@
+using System.Text;
 using Emu.Cpus;
 using Emu.Memory;
 
@@ -9,8 +10,23 @@ public enum ImageKind
     /// <summary>Multiboot 1: 32-bit protected mode.</summary>
     Multiboot1,
 
+    /// <summary>Multiboot 2: 32-bit protected mode.</summary>
+    Multiboot2,
+
+    /// <summary>Linux, as bzImage: protected mode, as its boot protocol says.</summary>
+    Linux32,
+
+    /// <summary>Linux, as bzImage or as ELF: long mode.</summary>
+    Linux64,
+
+    /// <summary>Xen's PVH: 32-bit protected mode.</summary>
+    Pvh,
+
     /// <summary>Raw bytes: real mode.</summary>
     FlatBinary,
+
+    /// <summary>A ROM with the reset vector: real mode, as after reset.</summary>
+    BiosRom,
 }
 
 /// <summary>A piece of an image and where in physical memory it goes; memory beyond the data is zeroed.</summary>
@@ -52,17 +68,31 @@ public abstract class BootImage
     public SymbolTable Symbols { get; }
 
     /// <summary>Recognises an image by its bytes. Flat binaries have no mark and are opened by <see cref="FlatBinary.Open"/>.</summary>
-    /// <exception cref="BootException">It is of no supported kind, or damaged.</exception>
-    public static BootImage Open(ReadOnlyMemory<byte> bytes, string name)
+    /// <param name="kind">By which of the protocols that it offers; null takes the first of multiboot 1 and 2, Linux's 64-bit entry, its 32-bit entry, PVH.</param>
+    /// <exception cref="BootException">It is of no supported kind, does not offer this one, or is damaged.</exception>
+    public static BootImage Open(ReadOnlyMemory<byte> bytes, string name, ImageKind? kind = null)
     {
-        if (Multiboot1.TryOpen(bytes, name, out Multiboot1? image))
-            return image;
-        throw Unrecognised(bytes.Span, name);
+        bool Wants(ImageKind k) => kind == null || kind == k;
+        if (Wants(ImageKind.Multiboot1) && Multiboot1.TryOpen(bytes, name, out Multiboot1? multiboot))
+            return multiboot;
+        if (Wants(ImageKind.Multiboot2) && Multiboot2.TryOpen(bytes, name, out Multiboot2? multiboot2))
+            return multiboot2;
+        if (BzImage.TryOpen(bytes, name, kind, out LinuxKernel? kernel))
+            return kernel;
+        if (ElfFile.IsElf(bytes.Span))
+        {
+            ElfFile elf = ElfFile.Parse(bytes, name);
+            if (Wants(ImageKind.Linux64) && Vmlinux.TryOpen(elf, name, out kernel))
+                return kernel;
+            if (Wants(ImageKind.Pvh) && PvhKernel.TryOpen(elf, name, out PvhKernel? pvh))
+                return pvh;
+        }
+        throw Unrecognised(bytes.Span, name, kind);
     }
 
     /// <summary>Reads a file and recognises it.</summary>
     /// <exception cref="BootException">The file cannot be read, or is not bootable.</exception>
-    public static BootImage OpenFile(string path) => Open(ReadFile(path), Path.GetFileName(path));
+    public static BootImage OpenFile(string path, ImageKind? kind = null) => Open(ReadFile(path), Path.GetFileName(path), kind);
 
     /// <summary>Reads a file whole; what the host objects to becomes the same kind of message.</summary>
     public static ReadOnlyMemory<byte> ReadFile(string path)
@@ -102,6 +132,14 @@ public abstract class BootImage
         }
     }
 
+    /// <summary>Zero-terminated; a zero inside would hide the rest from the kernel.</summary>
+    internal static byte[] Text(string image, string what, string text)
+    {
+        if (text.Contains('\0'))
+            throw new BootException(image, "", $"{what} contains a zero character", "leave it out");
+        return [.. Encoding.UTF8.GetBytes(text), 0];
+    }
+
     /// <summary>Pages that are zero already stay untouched: they may never have been given to us by the host.</summary>
     private static void Zero(PhysicalMemory memory, ulong start, ulong end)
     {
@@ -116,17 +154,17 @@ public abstract class BootImage
         }
     }
 
-    private static BootException Unrecognised(ReadOnlySpan<byte> bytes, string name)
+    private static BootException Unrecognised(ReadOnlySpan<byte> bytes, string name, ImageKind? kind)
     {
-        const string Supported = "give a multiboot 1 kernel (ELF32, ELF64 or with load addresses in its header), or name the file as a flat binary";
+        const string Supported = "give a multiboot 1 or 2 kernel, a Linux bzImage or vmlinux, an ELF kernel with a PVH entry, or name the file as --flat or --bios";
         string what =
-            bytes.IsEmpty ? "the file is empty"
-            : ElfFile.IsElf(bytes) ? "an ELF file without a multiboot 1 header in its first 8192 bytes"
-            : bytes.Length > 0x206 && bytes[0x202..0x206].SequenceEqual("HdrS"u8) ? "a Linux bzImage, which is not supported"
+            kind != null ? $"it cannot be booted as {kind.Value.ToString().ToLowerInvariant()}"
+            : bytes.IsEmpty ? "the file is empty"
+            : ElfFile.IsElf(bytes) ? "an ELF file without a multiboot header at its start, and no Linux or PVH kernel by its notes"
             : bytes.StartsWith("MZ"u8) ? "an MS-DOS or EFI executable, which is not supported"
             : bytes.StartsWith(new byte[] { 0x1F, 0x8B }) ? "a gzip file, which is not unpacked"
             : bytes.Length >= 512 && bytes[510] == 0x55 && bytes[511] == 0xAA ? "it looks like a boot sector, which says nothing of where it goes"
-            : "no multiboot 1 header in its first 8192 bytes, and no known format";
+            : "no multiboot header at its start, and no known format";
         return new BootException(name, "", what, Supported);
     }
 }

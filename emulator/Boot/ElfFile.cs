@@ -13,6 +13,9 @@ public readonly record struct ElfSegment(
     public string Where => $"segment {Number} (program header at file offset 0x{HeaderOffset:x})";
 }
 
+/// <summary>An entry of a PT_NOTE segment (System V ABI, "Note Section").</summary>
+public readonly record struct ElfNote(string Owner, uint Type, ReadOnlyMemory<byte> Descriptor);
+
 /// <summary>
 /// An ELF executable for x86 (System V ABI, "Object Files"), checked: everything it refers to is inside the file. Reads nothing else than bytes.
 /// </summary>
@@ -25,6 +28,7 @@ public sealed class ElfFile
     private const ushort MachineI386 = 3;
     private const ushort MachineX8664 = 62;
     private const uint SegmentLoad = 1;
+    private const uint SegmentNote = 4;
     private const uint SectionSymbols = 2;
     private const uint SectionStrings = 3;
     private const uint SectionNoBits = 8;
@@ -48,6 +52,9 @@ public sealed class ElfFile
 
     /// <summary>PT_LOAD segments that occupy memory, in file order.</summary>
     public IReadOnlyList<ElfSegment> Segments { get; private set; } = [];
+
+    /// <summary>The notes, in file order.</summary>
+    public IReadOnlyList<ElfNote> Notes { get; private set; } = [];
 
     public SymbolTable Symbols { get; private set; } = SymbolTable.Empty;
 
@@ -109,10 +116,14 @@ public sealed class ElfFile
             throw Bad("ELF header", $"program headers of {size} bytes, where {least} are the least");
         CheckRange("program header table", table, (ulong)size * count);
         var segments = new List<ElfSegment>();
+        var notes = new List<ElfNote>();
         for (int i = 0; i < count; i++)
         {
             int at = (int)table + i * (int)size;
-            if (Word32(at) != SegmentLoad)
+            uint type = Word32(at);
+            if (type == SegmentNote)
+                ReadNotes(i, Is64 ? Word64(at + 8) : Word32(at + 4), Is64 ? Word64(at + 32) : Word32(at + 16), notes);
+            if (type != SegmentLoad)
                 continue;
             ElfSegment s = Is64
                 ? new ElfSegment(i, (ulong)at, Word64(at + 8), Word64(at + 16), Word64(at + 24), Word64(at + 32), Word64(at + 40))
@@ -126,6 +137,28 @@ public sealed class ElfFile
             throw Bad("program header table", "no segment is to be loaded (PT_LOAD)", "link it as an executable");
         CheckOverlap(segments);
         Segments = segments;
+        Notes = notes;
+    }
+
+    /// <summary>Each note has three words (lengths of name and descriptor, type), and then both, each filled up to a multiple of four bytes.</summary>
+    private void ReadNotes(int number, ulong start, ulong length, List<ElfNote> notes)
+    {
+        string where = $"segment {number} (PT_NOTE)";
+        CheckRange(where, start, length);
+        ReadOnlyMemory<byte> rest = _bytes.Slice((int)start, (int)length);
+        while (rest.Length >= 12)
+        {
+            uint nameLength = BinaryPrimitives.ReadUInt32LittleEndian(rest.Span);
+            uint descriptorLength = BinaryPrimitives.ReadUInt32LittleEndian(rest.Span[4..]);
+            uint type = BinaryPrimitives.ReadUInt32LittleEndian(rest.Span[8..]);
+            rest = rest[12..];
+            ulong nameRoom = (nameLength + 3UL) & ~3UL;
+            if (nameRoom + descriptorLength > (ulong)rest.Length)
+                throw Bad(where, "a note reaches beyond its segment");
+            string owner = Encoding.UTF8.GetString(rest.Span[..(int)nameLength]).TrimEnd('\0');
+            notes.Add(new ElfNote(owner, type, rest.Slice((int)nameRoom, (int)descriptorLength)));
+            rest = rest[(int)Math.Min(nameRoom + ((descriptorLength + 3UL) & ~3UL), (ulong)rest.Length)..];
+        }
     }
 
     private void CheckSegment(ElfSegment s)

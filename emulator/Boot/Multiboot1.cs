@@ -45,9 +45,18 @@ public sealed class Multiboot1 : BootImage
         bool isElf = ElfFile.IsElf(bytes.Span);
         ElfFile? elf = isElf ? ElfFile.Parse(bytes, name) : null;
         if ((flags & AddressFields) != 0)
-            image = FromAddressFields(bytes, name, header, elf);
+        {
+            string where = $"multiboot header at file offset 0x{header:x}";
+            if (header + 32 > bytes.Length)
+                throw new BootException(name, where, "its address fields are cut off", "the file is truncated: copy or build it again");
+            uint entry = Word(bytes, header + 28);
+            var addresses = new MultibootAddresses(name, where, header, Word(bytes, header + 12), Word(bytes, header + 16), Word(bytes, header + 20), Word(bytes, header + 24));
+            image = new Multiboot1(name, [addresses.Segment(bytes, entry)], entry, elf?.Symbols ?? SymbolTable.Empty, elf?.Is64 ?? false);
+        }
         else if (elf != null)
-            image = FromElf(elf, name);
+        {
+            image = new Multiboot1(name, MultibootElf.Segments(elf), MultibootElf.PhysicalEntry(elf, name), elf.Symbols, elf.Is64);
+        }
         else
             throw new BootException(name, $"multiboot header at file offset 0x{header:x}", "the file is no ELF, and its header gives no load addresses (flag bit 16)",
                 "link it as ELF or fill in the address fields");
@@ -89,63 +98,6 @@ public sealed class Multiboot1 : BootImage
         uint unknown = flags & Requirements & ~(PageAlign | MemoryInfo);
         if (unknown != 0)
             throw new BootException(name, where, $"it requires features 0x{unknown:x} that multiboot 1 does not define", "clear these flag bits");
-    }
-
-    private static Multiboot1 FromElf(ElfFile elf, string name)
-    {
-        ImageSegment[] segments = [.. elf.Segments.Select(s => new ImageSegment(s.Where, s.PhysicalAddress, s.MemorySize, elf.Data(s)))];
-        // e_entry is virtual; the CPU starts without paging, at the physical address of the same byte.
-        foreach (ElfSegment s in elf.Segments)
-        {
-            if (elf.Entry - s.VirtualAddress < s.MemorySize)
-                return new Multiboot1(name, segments, CheckEntry(name, elf.Entry - s.VirtualAddress + s.PhysicalAddress), elf.Symbols, elf.Is64);
-        }
-        // Linked at one address and entered at its physical twin.
-        foreach (ElfSegment s in elf.Segments)
-        {
-            if (elf.Entry - s.PhysicalAddress < s.MemorySize)
-                return new Multiboot1(name, segments, CheckEntry(name, elf.Entry), elf.Symbols, elf.Is64);
-        }
-        throw new BootException(name, "ELF header", $"the entry 0x{elf.Entry:x} is in no loaded segment", "name the entry with ENTRY() in the linker script");
-    }
-
-    /// <summary>The a.out kludge: one segment, whose place in the file follows from that of the header.</summary>
-    private static Multiboot1 FromAddressFields(ReadOnlyMemory<byte> bytes, string name, int header, ElfFile? elf)
-    {
-        string where = $"multiboot header at file offset 0x{header:x}";
-        const string Remedy = "correct the address fields or clear flag bit 16";
-        if (header + 32 > bytes.Length)
-            throw new BootException(name, where, "its address fields are cut off", "the file is truncated: copy or build it again");
-        uint headerAddress = Word(bytes, header + 12);
-        uint load = Word(bytes, header + 16);
-        uint loadEnd = Word(bytes, header + 20);
-        uint bssEnd = Word(bytes, header + 24);
-        uint entry = Word(bytes, header + 28);
-        if (load > headerAddress || headerAddress - load > (uint)header)
-            throw new BootException(name, where, $"header_addr 0x{headerAddress:x} and load_addr 0x{load:x} put the start of the load before the start of the file", Remedy);
-        int start = header - (int)(headerAddress - load);
-        uint inFile = (uint)(bytes.Length - start);
-        uint length = loadEnd == 0 ? inFile : loadEnd - load;
-        if (loadEnd != 0 && (loadEnd < load || length > inFile))
-            throw new BootException(name, where, $"load_end_addr 0x{loadEnd:x} asks for 0x{length:x} bytes where the file has 0x{inFile:x}", Remedy);
-        if (length > uint.MaxValue - load)
-            throw new BootException(name, where, $"0x{length:x} bytes from load_addr 0x{load:x} wrap around the end of the address space", Remedy);
-        ulong end = Math.Max((ulong)load + length, bssEnd);
-        if (bssEnd != 0 && bssEnd < load + length)
-            throw new BootException(name, where, $"bss_end_addr 0x{bssEnd:x} is below the end of the load, 0x{load + length:x}", Remedy);
-        if (end == load)
-            throw new BootException(name, where, "nothing is to be loaded", Remedy);
-        if (entry - load >= end - load || entry < load)
-            throw new BootException(name, where, $"entry_addr 0x{entry:x} is not in the load, 0x{load:x} to 0x{end - 1:x}", Remedy);
-        var segment = new ImageSegment(where, load, end - load, bytes.Slice(start, (int)length));
-        return new Multiboot1(name, [segment], entry, elf?.Symbols ?? SymbolTable.Empty, elf?.Is64 ?? false);
-    }
-
-    private static ulong CheckEntry(string name, ulong entry)
-    {
-        if (entry <= uint.MaxValue)
-            return entry;
-        throw new BootException(name, "ELF header", $"the entry lies at physical 0x{entry:x}, out of reach of 32-bit protected mode", "load the image below 4 GiB");
     }
 
     private static uint Word(ReadOnlyMemory<byte> bytes, int at) => BinaryPrimitives.ReadUInt32LittleEndian(bytes.Span[at..]);

@@ -1,12 +1,10 @@
-using System.Text;
-using Emu.Interrupts;
 using Emu.Memory;
 
 namespace Emu.Boot;
 
 /// <summary>
 /// What a multiboot loader tells the kernel (Multiboot Specification, "Boot information format"): the information structure, and behind it in the same block
-/// the memory map, the module list and all strings. Decides where the block and the modules go.
+/// the memory map, the module list and all strings.
 /// </summary>
 internal sealed class MultibootInfo
 {
@@ -20,23 +18,11 @@ internal sealed class MultibootInfo
     private const uint HasLoaderName = 1 << 9;
     private const int InfoLength = 116;
 
-    private const uint Available = 1;
-    private const uint Reserved = 2;
-
-    /// <summary>The memory map of a PC: where the extended BIOS data area starts, and where the BIOS lies.</summary>
-    private const ulong ConventionalEnd = 0x9_FC00;
-    private const ulong BiosStart = 0xF_0000;
-    private const ulong MiB = 0x10_0000;
-
-    /// <summary>The block goes below this when the image leaves room, out of the way of kernels and of what they put into low memory.</summary>
-    private const ulong PreferredEnd = 0x9_F000;
-    private const ulong PreferredStart = 0x1_0000;
-
     private readonly BootImage _image;
     private readonly PhysicalMemory _memory;
     private readonly byte[] _commandLine;
     private readonly IReadOnlyList<BootModule> _modules;
-    private readonly ulong[] _moduleAddresses;
+    private readonly BootLayout _layout;
 
     /// <exception cref="BootException">Something does not fit.</exception>
     public MultibootInfo(BootImage image, PhysicalMemory memory, string commandLine, IReadOnlyList<BootModule> modules)
@@ -44,12 +30,10 @@ internal sealed class MultibootInfo
         _image = image;
         _memory = memory;
         // As other loaders do, the image's name comes first.
-        _commandLine = Text(image.Name, "the command line", commandLine.Length == 0 ? image.Name : $"{image.Name} {commandLine}");
+        _commandLine = BootImage.Text(image.Name, "the command line", commandLine.Length == 0 ? image.Name : $"{image.Name} {commandLine}");
         _modules = modules;
-        _moduleAddresses = new ulong[modules.Count];
-        ulong end = PlaceModules();
-        ulong length = (ulong)Build(0).Length;
-        Address = Place(length, end);
+        _layout = new BootLayout(image, memory, modules);
+        Address = _layout.PlaceBlock((ulong)Build(0).Length);
     }
 
     /// <summary>EBX at entry.</summary>
@@ -58,55 +42,27 @@ internal sealed class MultibootInfo
     /// <summary>Puts the modules and the block into memory.</summary>
     public void Write()
     {
-        for (int i = 0; i < _modules.Count; i++)
-            _memory.TryWrite(_moduleAddresses[i], _modules[i].Data.Span);
+        _layout.WriteModules();
         _memory.TryWrite(Address, Build(Address));
-    }
-
-    /// <summary>Modules lie behind the image, each at the start of a page.</summary>
-    private ulong PlaceModules()
-    {
-        ulong end = AlignUp(Math.Max(MiB, _image.Segments.Where(s => s.Address < _memory.LowSize).Max(s => (ulong?)s.End) ?? 0));
-        for (int i = 0; i < _modules.Count; i++)
-        {
-            BootModule module = _modules[i];
-            ulong length = (ulong)module.Data.Length;
-            if (end > _memory.LowSize || length > _memory.LowSize - end)
-                throw new BootException(module.Name, $"module {i}", $"0x{length:x} bytes do not fit into RAM from 0x{end:x} to 0x{_memory.LowSize - 1:x}",
-                    "give the machine more memory or a smaller module");
-            _moduleAddresses[i] = end;
-            end = AlignUp(end + length);
-        }
-        return end;
-    }
-
-    private ulong Place(ulong length, ulong behindModules)
-    {
-        ulong start = (PreferredEnd - Math.Min(length, PreferredEnd)) & Page.Mask;
-        if (start >= PreferredStart && !_image.Segments.Any(s => s.Address < start + length && start < s.End))
-            return start;
-        if (_memory.Contains(behindModules, length))
-            return behindModules;
-        throw new BootException(_image.Name, "", $"there is no room for 0x{length:x} bytes of boot information", "give the machine more memory or a shorter command line");
     }
 
     private byte[] Build(ulong address)
     {
         using var stream = new MemoryStream();
         using var w = new BinaryWriter(stream);
-        byte[] map = MemoryMap();
-        byte[][] lines = [.. _modules.Select((m, i) => Text(m.Name, $"the command line of module {i}", m.CommandLine))];
+        byte[] map = Map();
+        byte[][] lines = [.. _modules.Select((m, i) => BootImage.Text(m.Name, $"the command line of module {i}", m.CommandLine))];
 
         uint mapAt = (uint)address + InfoLength;
         uint modulesAt = mapAt + (uint)map.Length;
         uint commandLineAt = modulesAt + 16 * (uint)_modules.Count;
         uint loaderAt = commandLineAt + (uint)_commandLine.Length;
-        byte[] loader = Text(_image.Name, "", LoaderName);
+        byte[] loader = BootImage.Text(_image.Name, "", LoaderName);
         uint linesAt = loaderAt + (uint)loader.Length;
 
         w.Write(HasMemory | HasCommandLine | HasModules | HasMemoryMap | HasLoaderName);
-        w.Write((uint)(ConventionalEnd >> 10));
-        w.Write((uint)((_memory.LowSize - MiB) >> 10));
+        w.Write((uint)(MemoryMap.ConventionalEnd >> 10));
+        w.Write((uint)((_memory.LowSize - MemoryMap.HighStart) >> 10));
         w.Write(0u);
         w.Write(commandLineAt);
         w.Write((uint)_modules.Count);
@@ -121,8 +77,8 @@ internal sealed class MultibootInfo
         w.Write(map);
         for (int i = 0; i < _modules.Count; i++)
         {
-            w.Write((uint)_moduleAddresses[i]);
-            w.Write((uint)_moduleAddresses[i] + (uint)_modules[i].Data.Length);
+            w.Write((uint)_layout.Modules[i]);
+            w.Write((uint)_layout.Modules[i] + (uint)_modules[i].Data.Length);
             w.Write(linesAt);
             w.Write(0u);
             linesAt += (uint)lines[i].Length;
@@ -134,38 +90,18 @@ internal sealed class MultibootInfo
         return stream.ToArray();
     }
 
-    private byte[] MemoryMap()
+    private byte[] Map()
     {
         using var stream = new MemoryStream();
         using var w = new BinaryWriter(stream);
-        Entry(w, 0, ConventionalEnd, Available);
-        Entry(w, ConventionalEnd, 0xA_0000 - ConventionalEnd, Reserved);
-        Entry(w, BiosStart, MiB - BiosStart, Reserved);
-        Entry(w, MiB, _memory.LowSize - MiB, Available);
-        Entry(w, IoApic.DefaultAddress, IoApic.Length, Reserved);
-        Entry(w, ApicBase.DefaultAddress, Page.Size, Reserved);
-        Entry(w, PhysicalMemory.HighBase, _memory.Size - _memory.LowSize, Available);
+        foreach (MemoryRange range in MemoryMap.Of(_memory))
+        {
+            // The size of an entry does not count the size itself.
+            w.Write(20u);
+            w.Write(range.Start);
+            w.Write(range.Length);
+            w.Write((uint)range.Type);
+        }
         return stream.ToArray();
     }
-
-    private static void Entry(BinaryWriter w, ulong start, ulong length, uint type)
-    {
-        if (length == 0)
-            return;
-        // The size of an entry does not count the size itself.
-        w.Write(20u);
-        w.Write(start);
-        w.Write(length);
-        w.Write(type);
-    }
-
-    /// <summary>Zero-terminated; a zero inside would hide the rest from the kernel.</summary>
-    private static byte[] Text(string image, string what, string text)
-    {
-        if (text.Contains('\0'))
-            throw new BootException(image, "", $"{what} contains a zero character", "leave it out");
-        return [.. Encoding.UTF8.GetBytes(text), 0];
-    }
-
-    private static ulong AlignUp(ulong address) => (address + Page.OffsetMask) & Page.Mask;
 }

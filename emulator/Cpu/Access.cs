@@ -156,6 +156,8 @@ public static unsafe partial class Access
     {
         Cpu cpu = Cpu.Of(s);
         PageFlags* flags = cpu.Memory.Flags + (cpu.Memory.Offset(e->PhysicalAndFlags & Page.Mask) >> Page.Shift);
+        if ((*flags & PageFlags.Rom) != 0)
+            return;
         *flags |= PageFlags.Dirty;
         if ((*flags & PageFlags.Code) == 0)
             e->WriteTag = linear & Page.Mask;

@@ -237,7 +237,7 @@ internal sealed class AccessMap(PhysicalMemory memory)
                 }
                 Sharing sharing = Conflict(stores, loads, executes);
                 if (sharing != Sharing.None)
-                    news |= known.Mark(PhysicalMemory.AddressOf(((ulong)page << Page.Shift) + (ulong)i), sharing);
+                    news |= known.Mark(memory.AddressOf(((ulong)page << Page.Shift) + (ulong)i), sharing);
             }
         }
         return news;

@@ -73,7 +73,7 @@ internal static class WitnessShared
     {
         for (int page = 0; page < memory.PageCount; page++)
         {
-            ulong address = PhysicalMemory.AddressOf((ulong)page << Page.Shift);
+            ulong address = memory.AddressOf((ulong)page << Page.Shift);
             if (shared.IsPlain(address))
                 continue;
             int from = 0;

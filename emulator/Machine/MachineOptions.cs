@@ -34,6 +34,9 @@ public sealed record MachineOptions
 
     /// <summary>Bytes of RAM: a multiple of 4096, at least 1 MiB.</summary>
     public ulong MemorySize { get; init; } = 64UL << 20;
+
+    /// <summary>Bytes of ROM that ends at 4 GiB: a multiple of 4096, at most 4 MiB.</summary>
+    public ulong RomSize { get; init; }
     public CpuModel Model { get; init; } = CpuModels.Skylake;
 
     /// <summary>What the real-time clock shows at the start.</summary>

@@ -20,6 +20,9 @@ public enum PageFlags : byte
 
     /// <summary>Holds code that an explorer found to be patched: <see cref="MemoryJournal"/> keeps its changes apart.</summary>
     Patched = 8,
+
+    /// <summary>Read-only memory: stores are lost.</summary>
+    Rom = 16,
 }
 
 /// <summary>Told of stores to pages that hold code.</summary>
@@ -40,7 +43,8 @@ public readonly record struct Writer(int Cpu, ulong Linear, ulong Rip = 0)
 }
 
 /// <summary>
-/// Guest RAM: one native block, seen at 0 up to <see cref="LowLimit"/> and, for the rest, from 4 GiB.
+/// Guest RAM: one native block, seen at 0 up to <see cref="LowLimit"/> and, for the rest, from 4 GiB; and behind it in the block a ROM, if there is one, which
+/// ends at 4 GiB.
 /// This is one of the rooms with unsafe code: <see cref="Pointer"/> is the only way to a host address, and it checks.
 /// </summary>
 public sealed unsafe class PhysicalMemory : IDisposable
@@ -48,26 +52,38 @@ public sealed unsafe class PhysicalMemory : IDisposable
     /// <summary>RAM below 4 GiB ends here; devices and firmware live above it.</summary>
     public const ulong LowLimit = 0xC000_0000;
 
+    /// <summary>Most bytes of ROM.</summary>
+    public const ulong MaximumRom = 4UL << 20;
+
     /// <summary>Where RAM beyond <see cref="LowLimit"/> goes on.</summary>
     public const ulong HighBase = 0x1_0000_0000;
 
     private readonly void* _allocation;
     private readonly byte* _ram;
     private readonly PageFlags* _flags;
+    private readonly ulong _romStart;
     private ICodeObserver[] _observers = [];
 
     /// <param name="size">Bytes of RAM, a multiple of 4096, at least 1 MiB.</param>
-    public PhysicalMemory(ulong size)
+    /// <param name="romSize">Bytes of ROM below 4 GiB, a multiple of 4096, at most 4 MiB.</param>
+    public PhysicalMemory(ulong size, ulong romSize = 0)
     {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(romSize, MaximumRom);
+        if (romSize % Page.Size != 0)
+            throw new ArgumentException("ROM size must be a multiple of 4096 bytes", nameof(romSize));
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 1UL << 20);
         if (size % Page.Size != 0)
             throw new ArgumentException("RAM size must be a multiple of 4096 bytes", nameof(size));
         Size = size;
+        RomSize = romSize;
+        _romStart = HighBase - romSize;
         LowSize = Math.Min(size, LowLimit);
         // AllocZeroed leaves the pages of a large block untouched, so that RAM which the guest never uses costs nothing.
-        _allocation = NativeMemory.AllocZeroed((nuint)(size + Page.Size));
+        _allocation = NativeMemory.AllocZeroed((nuint)(size + romSize + Page.Size));
         _ram = (byte*)(((nuint)_allocation + Page.Size - 1) & ~(nuint)(Page.Size - 1));
-        _flags = (PageFlags*)NativeMemory.AllocZeroed((nuint)(size >> Page.Shift));
+        _flags = (PageFlags*)NativeMemory.AllocZeroed((nuint)((size + romSize) >> Page.Shift));
+        for (ulong page = size >> Page.Shift; page < (ulong)PageCount; page++)
+            _flags[page] = PageFlags.Rom;
     }
 
     ~PhysicalMemory() => Free();
@@ -78,8 +94,11 @@ public sealed unsafe class PhysicalMemory : IDisposable
     /// <summary>Bytes of RAM below 4 GiB, from address 0.</summary>
     public ulong LowSize { get; }
 
-    /// <summary>Number of 4 KiB pages.</summary>
-    public int PageCount => (int)(Size >> Page.Shift);
+    /// <summary>Bytes of ROM, which ends at 4 GiB; 0 where there is none.</summary>
+    public ulong RomSize { get; }
+
+    /// <summary>Number of 4 KiB pages of RAM and ROM.</summary>
+    public int PageCount => (int)((Size + RomSize) >> Page.Shift);
 
     /// <summary>Host address of the first byte; byte i of RAM (not: of the physical address space) is at Base + i.</summary>
     public byte* Base => _ram;
@@ -102,30 +121,36 @@ public sealed unsafe class PhysicalMemory : IDisposable
     /// <summary>Adds one who is told of stores to code pages.</summary>
     public void Observe(ICodeObserver observer) => _observers = [.. _observers, observer];
 
-    /// <summary>Offset in RAM of a physical address, or ulong.MaxValue when no RAM is there.</summary>
+    /// <summary>Offset in the block of a physical address, or ulong.MaxValue when neither RAM nor ROM is there.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ulong Offset(ulong address)
     {
         if (address < LowSize)
             return address;
         ulong high = address - HighBase + LowLimit;
-        return address >= HighBase && high < Size ? high : ulong.MaxValue;
+        if (address >= HighBase && high < Size)
+            return high;
+        ulong rom = address - _romStart;
+        return rom < RomSize ? Size + rom : ulong.MaxValue;
     }
 
-    /// <summary>Physical address of an offset in RAM: the inverse of <see cref="Offset"/>.</summary>
-    public static ulong AddressOf(ulong offset) => offset < LowLimit ? offset : offset - LowLimit + HighBase;
+    /// <summary>Physical address of an offset in RAM or ROM: the inverse of <see cref="Offset"/>.</summary>
+    public ulong AddressOf(ulong offset) => offset >= Size ? offset - Size + _romStart : offset < LowLimit ? offset : offset - LowLimit + HighBase;
 
     /// <summary>True where all of [address, address + length) is RAM and contiguous.</summary>
     public bool Contains(ulong address, ulong length)
     {
         ulong first = Offset(address);
-        if (first == ulong.MaxValue || length == 0)
+        if (first >= Size || length == 0)
             return false;
         ulong end = address < LowLimit ? LowSize : Size;
         return length <= end - first;
     }
 
-    /// <summary>Host address of a byte of RAM, or null where there is none. Valid up to the end of its 4 KiB page.</summary>
+    /// <summary>Fills the ROM from its start, as its maker did; nobody is told.</summary>
+    public void LoadRom(ReadOnlySpan<byte> data) => data.CopyTo(new Span<byte>(_ram + Size, (int)RomSize));
+
+    /// <summary>Host address of a byte of RAM or ROM, or null where there is none. Valid up to the end of its 4 KiB page.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public byte* Pointer(ulong address)
     {
@@ -153,6 +178,8 @@ public sealed unsafe class PhysicalMemory : IDisposable
     {
         ulong offset = Offset(address);
         PageFlags flags = _flags[offset >> Page.Shift];
+        if ((flags & PageFlags.Rom) != 0)
+            return;
         if (Journal != null)
         {
             Journal.Write(address, _ram + offset, size, value, flags);
@@ -208,12 +235,13 @@ public sealed unsafe class PhysicalMemory : IDisposable
         return true;
     }
 
-    /// <summary>Copies bytes out; false when a part is not RAM.</summary>
+    /// <summary>Copies bytes out; false when a part is neither RAM nor ROM.</summary>
     public bool TryRead(ulong address, Span<byte> data)
     {
         if (data.IsEmpty)
             return true;
-        if (!Contains(address, (ulong)data.Length))
+        ulong rom = address - _romStart;
+        if (!Contains(address, (ulong)data.Length) && (rom >= RomSize || (ulong)data.Length > RomSize - rom))
             return false;
         new ReadOnlySpan<byte>(_ram + Offset(address), data.Length).CopyTo(data);
         return true;

@@ -51,7 +51,7 @@ public sealed unsafe class RamSnapshots
             bool dirty = (_memory.Flags[i] & PageFlags.Dirty) != 0;
             if (!dirty && ReferenceEquals(_baseline[i], snapshot.Pages[i]))
                 continue;
-            _memory.TryWrite(PhysicalMemory.AddressOf((ulong)i << Page.Shift), snapshot.Pages[i] ?? s_zeros);
+            _memory.TryWrite(_memory.AddressOf((ulong)i << Page.Shift), snapshot.Pages[i] ?? s_zeros);
             _memory.Flags[i] &= ~PageFlags.Dirty;
         }
         _baseline = snapshot.Pages;

@@ -9,6 +9,7 @@ internal sealed class ElfBuilder(bool is64)
     public const uint MultibootMagic = 0x1BADB002;
 
     private readonly List<(ulong Virtual, ulong Physical, byte[] Data, ulong MemorySize)> _segments = [];
+    private readonly List<byte> _notes = [];
     private readonly List<(string Name, ulong Value, ulong Size, byte Kind, ushort Section)> _symbols = [];
 
     public ulong Entry { get; set; } = 0x10_0010;
@@ -43,6 +44,15 @@ internal sealed class ElfBuilder(bool is64)
 
     public void Symbol(string name, ulong value, ulong size, byte kind, ushort section) => _symbols.Add((name, value, size, kind, section));
 
+    /// <summary>A note, in a PT_NOTE segment behind the others.</summary>
+    public void Note(string owner, uint type, byte[] descriptor)
+    {
+        byte[] name = [.. Encoding.ASCII.GetBytes(owner), 0];
+        _notes.AddRange([.. BitConverter.GetBytes(name.Length), .. BitConverter.GetBytes(descriptor.Length), .. BitConverter.GetBytes(type)]);
+        foreach (byte[] part in (byte[][])[name, descriptor])
+            _notes.AddRange([.. part, .. new byte[-part.Length & 3]]);
+    }
+
     public int ProgramHeader(int segment) => HeaderSize + segment * ProgramHeaderSize;
 
     /// <summary>Header, program headers, segments, symbols, strings, section headers: null, one for each segment, .symtab, .strtab.</summary>
@@ -50,13 +60,16 @@ internal sealed class ElfBuilder(bool is64)
     {
         using var stream = new MemoryStream();
         using var w = new BinaryWriter(stream);
-        int data = ProgramHeader(_segments.Count);
+        int headers = _segments.Count + (_notes.Count == 0 ? 0 : 1);
+        int data = ProgramHeader(headers);
         int[] offsets = new int[_segments.Count];
         for (int i = 0; i < offsets.Length; i++)
         {
             offsets[i] = data;
             data += _segments[i].Data.Length;
         }
+        int notesAt = data;
+        data += _notes.Count;
         var strings = new MemoryStream();
         strings.WriteByte(0);
         int symbolsAt = data;
@@ -74,14 +87,17 @@ internal sealed class ElfBuilder(bool is64)
         w.Write(0u);
         w.Write((ushort)HeaderSize);
         w.Write((ushort)ProgramHeaderSize);
-        w.Write((ushort)_segments.Count);
+        w.Write((ushort)headers);
         w.Write((ushort)SectionHeaderSize);
         w.Write((ushort)(_segments.Count + 3));
         w.Write((ushort)0);
         for (int i = 0; i < _segments.Count; i++)
-            ProgramHeader(w, i, offsets[i]);
+            ProgramHeader(w, 1, offsets[i], _segments[i].Virtual, _segments[i].Physical, _segments[i].Data.Length, _segments[i].MemorySize);
+        if (_notes.Count != 0)
+            ProgramHeader(w, 4, notesAt, 0, 0, _notes.Count, (ulong)_notes.Count);
         for (int i = 0; i < _segments.Count; i++)
             w.Write(SegmentData(i));
+        w.Write([.. _notes]);
         w.Write(symbolBytes);
         w.Write(strings.ToArray());
         Section(w, 0, 0, 0, 0, 0, 0);
@@ -110,16 +126,15 @@ internal sealed class ElfBuilder(bool is64)
         return data;
     }
 
-    private void ProgramHeader(BinaryWriter w, int i, int offset)
+    private void ProgramHeader(BinaryWriter w, uint type, int offset, ulong virt, ulong physical, int length, ulong memorySize)
     {
-        (ulong virt, ulong physical, byte[] data, ulong memorySize) = _segments[i];
-        w.Write(1u);
+        w.Write(type);
         if (is64)
             w.Write(7u);
         Word(w, (ulong)offset);
         Word(w, virt);
         Word(w, physical);
-        Word(w, (ulong)data.Length);
+        Word(w, (ulong)length);
         Word(w, memorySize);
         if (!is64)
             w.Write(7u);

@@ -193,13 +193,13 @@ public sealed class Multiboot1Tests
     {
         byte[] file = new byte[0x4000];
         ElfBuilder.MultibootHeader(0x1_0000).CopyTo(file, 2);
-        Assert.Contains("no multiboot 1 header", BootFixture.Refusal(() => BootImage.Open(file, "k")), StringComparison.Ordinal);
+        Assert.Contains("no multiboot header", BootFixture.Refusal(() => BootImage.Open(file, "k")), StringComparison.Ordinal);
         file = new byte[0x4000];
         ElfBuilder.MultibootHeader(3).CopyTo(file, 8192 - 8);
-        Assert.Contains("no multiboot 1 header", BootFixture.Refusal(() => BootImage.Open(file, "k")), StringComparison.Ordinal);
+        Assert.Contains("no multiboot header", BootFixture.Refusal(() => BootImage.Open(file, "k")), StringComparison.Ordinal);
         file = Kludge(0, 0x20_0000, 0x20_0000, 0, 0, 0x20_0030);
         file[8]++;
-        Assert.Contains("no multiboot 1 header", BootFixture.Refusal(() => BootImage.Open(file, "k")), StringComparison.Ordinal);
+        Assert.Contains("no multiboot header", BootFixture.Refusal(() => BootImage.Open(file, "k")), StringComparison.Ordinal);
     }
 
     [Fact]
