@@ -43,7 +43,7 @@ public sealed class LinuxKernel : BootImage
     /// <inheritdoc/>
     public override void Load(PhysicalMemory memory, Cpu bootCpu, string commandLine = "", IReadOnlyList<BootModule>? modules = null)
     {
-        if (Is64 && !bootCpu.Model.Has(CpuFeatures.LongMode))
+        if (Is64 && !bootCpu.Model.Has(CpuFeature.LongMode))
             throw new BootException(Name, "", $"it is a 64-bit kernel, and the CPU model {bootCpu.Model.Name} has no 64-bit mode", "choose another model");
         CheckSegments(memory);
         if (!memory.Contains(_setup.WorkStart, _setup.WorkEnd - _setup.WorkStart))

@@ -76,7 +76,7 @@ public sealed class Multiboot2 : BootImage
     /// <inheritdoc/>
     public override void Load(PhysicalMemory memory, Cpu bootCpu, string commandLine = "", IReadOnlyList<BootModule>? modules = null)
     {
-        if (_needsLongMode && !bootCpu.Model.Has(CpuFeatures.LongMode))
+        if (_needsLongMode && !bootCpu.Model.Has(CpuFeature.LongMode))
             throw new BootException(Name, "", $"it is a 64-bit ELF, and the CPU model {bootCpu.Model.Name} has no 64-bit mode", "choose another model or the 32-bit build");
         CheckSegments(memory);
         FirmwareTables.Write(memory, bootCpu);

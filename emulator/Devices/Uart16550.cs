@@ -64,6 +64,9 @@ public sealed class Uart16550 : IPortDevice, ITimed, ISnapshotted
         bus.AttachPorts(basePort, 8, this);
     }
 
+    /// <summary>The guest listens: its receive interrupt is on, and it has read all that came.</summary>
+    public bool AwaitsInput => UartRegisters.DataInterrupt.IsSet(_ier) && _fifo.Count == 0 && _input.Count == 0;
+
     /// <summary>Input from the outside. Whoever calls it does so at a recorded moment, or runs do not repeat.</summary>
     public void Receive(ReadOnlySpan<byte> data)
     {

@@ -51,7 +51,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Quantum, 1);
         Options = options;
         _coherent = options.Profile.IsCoherent;
-        Memory = new PhysicalMemory(options.MemorySize);
+        Memory = new PhysicalMemory(options.MemorySize, options.RomSize);
         Bus = new Bus();
         Fabric = new InterruptFabric(line => Reports.Add(line)) { Immediate = true };
         _ram = new RamSnapshots(Memory);
@@ -148,11 +148,19 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     }
 
     /// <summary>Runs until the guest ends, or for at most this many instructions.</summary>
-    public RunResult Run(ulong maxInstructions = ulong.MaxValue)
+    public RunResult Run(ulong maxInstructions = ulong.MaxValue) => RunUntil(ulong.MaxValue, maxInstructions)!;
+
+    /// <summary>
+    /// Runs until the guest ends, for at most this many instructions, or up to the first moment between two slices at which so many ticks have passed; null then.
+    /// Where a run is interrupted in this way changes nothing of it.
+    /// </summary>
+    public RunResult? RunUntil(ulong now, ulong maxInstructions = ulong.MaxValue)
     {
         ulong end = maxInstructions > ulong.MaxValue - Instructions ? ulong.MaxValue : Instructions + maxInstructions;
         while (_stop == null)
         {
+            if (_sliceStart >= now)
+                return null;
             if (Instructions >= end)
                 return new RunResult(StopReason.InstructionLimit, 0, $"stopped after {Instructions} instructions, as --max-instructions asked; {Describe()}");
             AdvanceTimers();
@@ -160,6 +168,18 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
                 return new RunResult(StopReason.AllHalted, 0, $"no CPU executes and no timer is set to wake one; {Describe()}");
         }
         return _stop;
+    }
+
+    /// <summary>Some CPU is halted and takes interrupts: a device could wake it.</summary>
+    public bool AwaitsInterrupt
+    {
+        get
+        {
+            foreach (Cpu cpu in _cpus)
+                if (cpu.State->Activity is Activity.Halted or Activity.Waiting && (cpu.State->SystemFlags & Rflags.If) != 0)
+                    return true;
+            return false;
+        }
     }
 
     /// <summary>Lets one CPU execute exactly one instruction or take one event, from memory as it is or through its queue as the profile says.</summary>

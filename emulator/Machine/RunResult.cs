@@ -11,6 +11,12 @@ public enum StopReason
     AllHalted,
     InstructionLimit,
 
+    /// <summary>The guest has sent nothing for as long as whoever runs the machine would wait.</summary>
+    Idle,
+
+    /// <summary>Whoever runs the machine has ended it.</summary>
+    Ended,
+
     /// <summary>The guest asked for what is not implemented, or executed where no memory is.</summary>
     Unsupported,
     ResetRequested,
@@ -20,6 +26,6 @@ public enum StopReason
 }
 
 /// <summary>How a run ended.</summary>
-/// <param name="ExitCode">Of <see cref="StopReason.GuestExit"/>: the value written to the port.</param>
+/// <param name="ExitCode">Of <see cref="StopReason.GuestExit"/>: the value written to the port. Of <see cref="StopReason.Ended"/>: 0 when all was well.</param>
 /// <param name="Message">One line that says what and where.</param>
 public sealed record RunResult(StopReason Reason, int ExitCode, string Message);

@@ -16,7 +16,15 @@ public static class BootCommand
         var image = new Argument<string?>("IMAGE")
         {
             Arity = ArgumentArity.ZeroOrOne,
-            Description = "A multiboot 1 kernel (ELF32 or ELF64); images/emu64.elf unless given, images/emu32.elf on a CPU without long mode.",
+            Description = "A kernel: multiboot 1 or 2, Linux bzImage or vmlinux, or PVH; images/emu64.elf unless given, images/emu32.elf on a CPU without long mode.",
+        };
+        var kernelOption = new Option<string>("--kernel") { HelpName = "FILE", Description = "The same as IMAGE, as QEMU has it." };
+        var initrd = new Option<string>("--initrd") { HelpName = "FILE", Description = "Linux's initial RAM disk; for other kernels the first module." };
+        var bios = new Option<string>("--bios") { HelpName = "FILE", Description = "A ROM of 64K to 4M that ends at 4 GiB, entered at its reset vector; takes the place of a kernel." };
+        var protocol = new Option<string>("--boot-protocol")
+        {
+            HelpName = "NAME",
+            Description = $"Where a kernel offers several: {string.Join(", ", s_protocols.Keys)}; the first that fits unless given.",
         };
         var machine = new MachineArguments();
         var check = new CheckArguments();
@@ -27,21 +35,33 @@ public static class BootCommand
             HelpName = "ADDRESS",
             Description = "Take IMAGE as raw bytes, put them at ADDRESS below 1M (a boot sector: 0x7c00), and enter them there in real mode.",
         };
-        var limit = new Option<string>("--max-instructions") { HelpName = "N", Description = "Stop after N instructions of all CPUs together: 500k, 10M." };
+        var console = new ConsoleArguments();
         var json = JsonOutput.Option();
         var command = new Command("boot", "Boots an image; ends as the guest says, see \"Exit codes\" in the README.") { image };
         machine.AddTo(command);
         check.AddTo(command);
-        foreach (Option option in (Option[])[append, module, flat, limit, json])
+        console.AddTo(command);
+        foreach (Option option in (Option[])[kernelOption, initrd, append, module, protocol, bios, flat, json])
             command.Add(option);
         command.SetAction(parsed =>
         {
             MachineOptions options = check.Read(parsed, machine.Read(parsed));
-            string path = parsed.GetValue(image) ?? Files.ShippedImage(options.Model.Has(CpuFeature.LongMode) ? "emu64.elf" : "emu32.elf");
-            BootImage kernel = Open(path, parsed.GetValue(flat));
-            BootModule[] modules = [.. (parsed.GetValue(module) ?? []).Select(Module)];
-            ulong most = MachineArguments.Instructions(parsed.GetValue(limit)) ?? ulong.MaxValue;
-            return Run(terminal, kernel, modules, parsed.GetValue(append) ?? "", options, most, parsed.GetValue(json));
+            if (parsed.GetValue(image) != null && parsed.GetValue(kernelOption) != null)
+                throw new UsageException($"{parsed.GetValue(image)} is given as well", "--kernel", "name one image");
+            string? named = parsed.GetValue(image) ?? parsed.GetValue(kernelOption);
+            BootModule[] modules = [.. parsed.GetValue(initrd) is { } file ? [new BootModule(file, BootImage.ReadFile(file), "")] : Array.Empty<BootModule>(), .. (parsed.GetValue(module) ?? []).Select(Module)];
+            string line = parsed.GetValue(append) ?? "";
+            ConsoleSettings settings = console.Read(parsed);
+            if (parsed.GetValue(bios) is { } rom)
+            {
+                if (named != null)
+                    throw new UsageException($"{named} is given as well", "--bios", "give a ROM or a kernel; there is no firmware here that could load one");
+                BiosRom firmware = BiosRom.Open(BootImage.ReadFile(rom), Path.GetFileName(rom));
+                return Run(terminal, firmware, modules, line, options with { RomSize = firmware.Segments[0].MemorySize }, settings, parsed.GetValue(json));
+            }
+            string path = named ?? Files.ShippedImage(options.Model.Has(CpuFeature.LongMode) ? "emu64.elf" : "emu32.elf");
+            BootImage kernel = Open(path, parsed.GetValue(flat), parsed.GetValue(protocol));
+            return Run(terminal, kernel, modules, line, options, settings, parsed.GetValue(json));
         });
         return command.WithExamples(
             ("emu boot", "the default kernel on four CPUs, patching itself by the protocol of the 2009 mail"),
@@ -51,13 +71,27 @@ public static class BootCommand
             ("emu boot --profile p6 --set int3-exempt=no --seed 7", "one field of a profile changed, another seed"),
             ("emu boot --check --append protocol=int3", "reports each execution of patched code that lacks a serialising instruction, however lucky the run"),
             ("emu boot --profile coherent --check=amd", "the same at full speed, by the rule of another profile"),
+            ("emu boot --kernel vmlinuz --initrd initrd.cpio --append \"console=ttyS0 nokaslr\" --cpus 2 --memory 512M --profile coherent", "a Linux kernel"),
+            ("emu boot --bios bios.bin", "a ROM at the reset vector"),
             ("emu boot kernel.elf --cpus 2 --memory 128M --module \"initrd.img ro\" --max-instructions 50M", "another kernel, with a module, for a while"));
     }
 
-    private static BootImage Open(string path, string? flat)
+    private static readonly Dictionary<string, ImageKind> s_protocols = new(StringComparer.Ordinal)
     {
+        ["multiboot1"] = ImageKind.Multiboot1,
+        ["multiboot2"] = ImageKind.Multiboot2,
+        ["linux64"] = ImageKind.Linux64,
+        ["linux32"] = ImageKind.Linux32,
+        ["pvh"] = ImageKind.Pvh,
+    };
+
+    private static BootImage Open(string path, string? flat, string? protocol)
+    {
+        ImageKind? kind = protocol == null ? null
+            : s_protocols.TryGetValue(protocol, out ImageKind known) ? known
+            : throw new UsageException($"there is no boot protocol \"{protocol}\"", "--boot-protocol", $"choose one of {string.Join(", ", s_protocols.Keys)}");
         if (flat == null)
-            return BootImage.OpenFile(path);
+            return BootImage.OpenFile(path, kind);
         if (!Quantities.TryNumber(flat, out ulong address) || address > 0xF_FFF0)
             throw new UsageException($"\"{flat}\" is not an address below 1M", "--flat", "write, for example, 0x7c00");
         // As a boot sector is entered, 0000:7C00, where the offset reaches; above 64K in a segment of its own.
@@ -72,15 +106,16 @@ public static class BootCommand
         return new BootModule(parts[0], BootImage.ReadFile(parts[0]), parts.Length == 2 ? parts[1] : "");
     }
 
-    private static int Run(Terminal terminal, BootImage image, BootModule[] modules, string commandLine, MachineOptions options, ulong limit, bool json)
+    /// <summary>Boots an image and reports how it ended.</summary>
+    internal static int Run(Terminal terminal, BootImage image, BootModule[] modules, string commandLine, MachineOptions options, ConsoleSettings settings, bool json)
     {
         using var machine = new Machine(options);
         XmcChecker? checker = options.Check == null ? null : new XmcChecker(machine);
         var serial = new StringBuilder();
-        machine.SerialOutput = json ? b => serial.Append((char)b) : terminal.GuestByte;
-        image.Load(machine.Memory, machine.Cpus[0], commandLine, modules);
+        using var session = new ConsoleSession(machine, terminal, settings, json ? b => serial.Append((char)b) : terminal.GuestByte);
+        machine.Load(image, commandLine, modules);
         long start = Stopwatch.GetTimestamp();
-        RunResult result = machine.Run(limit);
+        RunResult result = session.Run();
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         var report = new BootReport(machine, image, result, seconds, checker);
         if (json)

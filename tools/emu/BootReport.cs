@@ -81,6 +81,8 @@ internal sealed class BootReport(Machine machine, BootImage image, RunResult res
         StopReason.TripleFault => "triple fault",
         StopReason.AllHalted => "all CPUs halted for good",
         StopReason.InstructionLimit => "instruction limit",
+        StopReason.Idle => "idle",
+        StopReason.Ended => result.ExitCode == ExitCode.Success ? "ended from outside" : "the session failed",
         StopReason.Unsupported => "not implemented",
         StopReason.ResetRequested => "the guest asked for a reset",
         StopReason.PowerOff => "the guest switched the machine off",

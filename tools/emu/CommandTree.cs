@@ -18,6 +18,7 @@ public static class CommandTree
             ScenarioCommand.Build(terminal),
             ProveCommand.Build(terminal),
             ReplayCommand.Build(terminal),
+            LinuxCommand.Build(terminal),
             MatrixCommand.Build(terminal),
             DisasmCommand.Build(terminal),
             CpusCommand.Build(terminal),

@@ -14,14 +14,13 @@ public sealed class MachineArguments
     private const ulong MaximumPctDepth = 64;
     private const ulong MaximumMemory = 64UL << 30;
 
-    private readonly Option<string> _cpus = new("--cpus") { HelpName = "N", Description = "Number of CPUs, 1 to 64; 4 unless given." };
-    private readonly Option<string> _memory = new("--memory") { HelpName = "SIZE", Description = "RAM: 64M, 1G, or bytes; 64M unless given." };
+    private readonly int _defaultCpus;
+    private readonly string _defaultMemory;
+    private readonly string? _defaultProfile;
+    private readonly Option<string> _cpus;
+    private readonly Option<string> _memory;
     private readonly Option<string> _cpu = new("--cpu") { HelpName = "MODEL", Description = $"CPU model, see \"emu cpus\"; {DefaultModel} unless given." };
-    private readonly Option<string> _profile = new("--profile")
-    {
-        HelpName = "NAME",
-        Description = $"Fetch profile, see \"emu profiles\"; unless given that of --cpu, and {DefaultProfile} without --cpu.",
-    };
+    private readonly Option<string> _profile;
     private readonly Option<string[]> _set = new("--set")
     {
         HelpName = "FIELD=VALUE",
@@ -34,6 +33,18 @@ public sealed class MachineArguments
         HelpName = "KIND",
         Description = "round-robin[:QUANTUM], random[:QUANTUM], pct[:DEPTH[:STEPS]], or a FILE with a list of events; random unless given, round-robin under a coherent profile.",
     };
+
+    /// <param name="profile">The profile unless another is given; null takes that of --cpu, and p6 without --cpu.</param>
+    public MachineArguments(int cpus = 4, string memory = "64M", string? profile = null)
+    {
+        _defaultCpus = cpus;
+        _defaultMemory = memory;
+        _defaultProfile = profile;
+        _cpus = new("--cpus") { HelpName = "N", Description = $"Number of CPUs, 1 to 64; {cpus} unless given." };
+        _memory = new("--memory") { HelpName = "SIZE", Description = $"RAM: 64M, 1G, or bytes; {memory} unless given." };
+        string unless = profile ?? $"that of --cpu, and {DefaultProfile} without --cpu";
+        _profile = new("--profile") { HelpName = "NAME", Description = $"Fetch profile, see \"emu profiles\"; unless given {unless}." };
+    }
 
     public void AddTo(Command command)
     {
@@ -54,15 +65,14 @@ public sealed class MachineArguments
         string? profile = parsed.GetValue(_profile);
         var options = new MachineOptions
         {
-            CpuCount = parsed.GetValue(_cpus) is { } cpus ? Cpus(cpus) : 4,
+            CpuCount = parsed.GetValue(_cpus) is { } cpus ? Cpus(cpus) : _defaultCpus,
             Model = Model(model ?? DefaultModel),
             Seed = parsed.GetValue(_seed) is { } seed ? Seed(seed) : 1,
         };
-        if (parsed.GetValue(_memory) is { } memory)
-            options = options with { MemorySize = Memory(memory) };
         options = options with
         {
-            Profile = Profile(profile ?? (model == null ? DefaultProfile : options.Model.DefaultProfile), parsed.GetValue(_set) ?? []),
+            MemorySize = Memory(parsed.GetValue(_memory) ?? _defaultMemory),
+            Profile = Profile(profile ?? _defaultProfile ?? (model == null ? DefaultProfile : options.Model.DefaultProfile), parsed.GetValue(_set) ?? []),
         };
         return Schedule(parsed.GetValue(_schedule), options);
     }

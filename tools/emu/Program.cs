@@ -27,6 +27,10 @@ public static class Program
         {
             return Complain(terminal, e.Message, ExitCode.Usage);
         }
+        catch (LinuxException e)
+        {
+            return Complain(terminal, e.Message, e.ExitCode);
+        }
         catch (ScenarioException e)
         {
             string more = e.Errors.Count > 1 ? $" (and {e.Errors.Count - 1} more below it)" : "";

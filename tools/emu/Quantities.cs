@@ -11,6 +11,17 @@ public static class Quantities
     /// <summary>A count: k, M and G are powers of 1000.</summary>
     public static bool TryCount(string text, out ulong value) => TryScaled(text, 1000, out value);
 
+    /// <summary>A time in ticks of a nanosecond: 10s, 500ms, 20us; without a unit, seconds.</summary>
+    public static bool TryTime(string text, out ulong ticks)
+    {
+        (string digits, ulong unit) = text.EndsWith("us", StringComparison.Ordinal) ? (text[..^2], 1_000UL)
+            : text.EndsWith("ms", StringComparison.Ordinal) ? (text[..^2], 1_000_000UL)
+            : (text.EndsWith('s') ? text[..^1] : text, 1_000_000_000UL);
+        bool good = ulong.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out ulong n) && n <= ulong.MaxValue / unit;
+        ticks = good ? n * unit : 0;
+        return good;
+    }
+
     /// <summary>Decimal, or hexadecimal with 0x.</summary>
     public static bool TryNumber(string text, out ulong value) =>
         text.StartsWith("0x", StringComparison.OrdinalIgnoreCase)

@@ -21,7 +21,12 @@ public sealed class Terminal : IDisposable
     public static Terminal OfProcess()
     {
         var error = new StreamWriter(Console.OpenStandardError(), new UTF8Encoding(false)) { AutoFlush = true, NewLine = "\n" };
-        return new Terminal(new BufferedStream(Console.OpenStandardOutput(), 4096), error, !Console.IsOutputRedirected && !Console.IsErrorRedirected) { In = Console.In };
+        return new Terminal(new BufferedStream(Console.OpenStandardOutput(), 4096), error, !Console.IsOutputRedirected && !Console.IsErrorRedirected) 
+        {
+            In = Console.In,
+            Input = Console.OpenStandardInput(),
+            InputIsTerminal = !Console.IsInputRedirected,
+        };
     }
 
     public TextWriter Out { get; }
@@ -29,6 +34,12 @@ public sealed class Terminal : IDisposable
 
     /// <summary>What the user types.</summary>
     public TextReader In { get; init; } = TextReader.Null;
+
+    /// <summary>The same as bytes, for a guest; null where there is none.</summary>
+    public Stream? Input { get; init; }
+
+    /// <summary>Somebody types it.</summary>
+    public bool InputIsTerminal { get; init; }
 
     /// <summary>True where somebody watches: progress is shown, and colours.</summary>
     public bool IsInteractive { get; }

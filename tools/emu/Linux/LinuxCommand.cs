@@ -1,0 +1,99 @@
+using System.CommandLine;
+using Emu.Boot;
+using Emu.Machines;
+
+namespace Emu.Cli;
+
+/// <summary><c>emu linux</c>: boots Debian's kernel to a shell, or runs one command in it.</summary>
+public static class LinuxCommand
+{
+    /// <summary>
+    /// No search for another address; time from the TSC at its known frequency, and no measuring of it; no self-tests of the crypto API; a reset ends the machine, and so
+    /// does a panic.
+    /// </summary>
+    private const string CommandLine = "console=ttyS0 nokaslr tsc_early_khz=1000000 tsc=reliable lpj=4000000 cryptomgr.notests mitigations=off reboot=t panic=-1";
+
+    /// <summary>Besides, for a command: nothing but its own output on the console.</summary>
+    private const string Quiet = "loglevel=1";
+
+    public static Command Build(Terminal terminal)
+    {
+        var run = new Option<string>("--run") { HelpName = "COMMAND", Description = "Runs this by a shell in the guest, prints what it prints, and leaves with its exit status." };
+        var append = new Option<string>("--append") { HelpName = "TEXT", Description = "More for the kernel's command line." };
+        var kernel = new Option<string>("--kernel") { HelpName = "FILE", Description = "Another kernel, bzImage or vmlinux." };
+        var busybox = new Option<string>("--busybox") { HelpName = "FILE", Description = "Another busybox; a static binary." };
+        var flavour = new Option<string>("--flavour") { HelpName = "NAME", Description = "Debian's flavour of the kernel: cloud-amd64 (unless given) or amd64." };
+        var machine = new MachineArguments(cpus: 2, memory: "256M", profile: "coherent");
+        var console = new ConsoleArguments(always: true);
+        var command = new Command("linux", "Boots Debian's Linux on two CPUs to a shell; obtains kernel and busybox by itself.") { run, append, kernel, busybox, flavour };
+        machine.AddTo(command);
+        console.AddTo(command);
+        command.SetAction(parsed =>
+        {
+            MachineOptions options = machine.Read(parsed);
+            ConsoleSettings settings = console.Read(parsed);
+            string? script = parsed.GetValue(run);
+            BootImage image = BootImage.OpenFile(parsed.GetValue(kernel) ?? LinuxFiles.Kernel(parsed.GetValue(flavour) ?? "cloud-amd64", terminal));
+            ReadOnlyMemory<byte> shell = BootImage.ReadFile(parsed.GetValue(busybox) ?? LinuxFiles.Busybox(terminal));
+            var ramdisk = new BootModule("initramfs", Initramfs.Build(shell.Span, script), "");
+            string line = string.Join(' ', new[] { CommandLine, script == null ? "" : Quiet, parsed.GetValue(append) ?? "" }.Where(t => t.Length != 0));
+            return script == null ? BootCommand.Run(terminal, image, [ramdisk], line, options, settings, json: false)
+                : Run(terminal, image, ramdisk, line, options, settings with { Connect = false });
+        });
+        return command.WithExamples(
+            ("emu linux", "Debian's kernel on two CPUs, to a shell; Ctrl-A x leaves"),
+            ("emu linux --run 'uname -a; nproc'", "one command in the guest; the exit status is the command's"),
+            ("emu linux --cpus 8 --memory 1G --append 'nosmap'", "more CPUs, more memory, more for the kernel"),
+            ("emu linux --profile p6 --run 'sysctl -w kernel.sched_schedstats=1'", "Linux patches its own code on CPUs that fetch ahead"));
+    }
+
+    /// <summary>Prints what the command prints; when it does not come to its end, all that the console had to say, and why.</summary>
+    private static int Run(Terminal terminal, BootImage image, BootModule ramdisk, string commandLine, MachineOptions options, ConsoleSettings settings)
+    {
+        using var machine = new Machine(options);
+        var filter = new CommandOutput(terminal);
+        using var session = new ConsoleSession(machine, terminal, settings, filter.Take);
+        machine.Load(image, commandLine, [ramdisk]);
+        RunResult result = session.Run();
+        terminal.Flush();
+        if (result.Reason == StopReason.GuestExit && filter.HasBegun)
+            return result.ExitCode;
+        filter.ShowAll();
+        terminal.EnsureLineStart();
+        throw new LinuxException($"the command did not come to its end: {result.Message}", ExitCode.Of(result));
+    }
+}
+
+/// <summary>The part of the console's output that is the command's: what comes behind the line with <see cref="Initramfs.Marker"/>.</summary>
+internal sealed class CommandOutput(Terminal terminal)
+{
+    private readonly List<byte> _before = [];
+
+    /// <summary>The command has been started.</summary>
+    public bool HasBegun { get; private set; }
+
+    public void Take(byte value)
+    {
+        if (HasBegun)
+        {
+            terminal.GuestByte(value);
+            return;
+        }
+        _before.Add(value);
+        HasBegun = value == '\n' && _before.Count > Initramfs.Marker.Length
+            && System.Text.Encoding.ASCII.GetString([.. _before.TakeLast(Initramfs.Marker.Length + 2)]).Contains(Initramfs.Marker, StringComparison.Ordinal);
+    }
+
+    /// <summary>Prints what came before the command.</summary>
+    public void ShowAll()
+    {
+        if (!HasBegun)
+            _before.ForEach(terminal.GuestByte);
+    }
+}
+
+/// <summary>A command in the guest that did not end by itself; shown as one line.</summary>
+internal sealed class LinuxException(string message, int exitCode) : Exception(message)
+{
+    public int ExitCode { get; } = exitCode;
+}
