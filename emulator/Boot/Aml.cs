@@ -86,6 +86,38 @@ internal static class Aml
         return bytes;
     }
 
+    /// <summary>WordBusNumber (ResourceProducer, MinFixed, MaxFixed, ...)</summary>
+    public static byte[] BusNumbers(ushort first, ushort last) => WordSpace(2, 0, first, last);
+
+    /// <summary>WordIO (ResourceProducer, MinFixed, MaxFixed, EntireRange, ...)</summary>
+    public static byte[] PortWindow(ushort first, ushort last) => WordSpace(1, 3, first, last);
+
+    /// <summary>DWordMemory (ResourceProducer, MinFixed, MaxFixed, NonCacheable, ReadWrite, ...)</summary>
+    public static byte[] MemoryWindow(uint first, uint last)
+    {
+        var bytes = new byte[26];
+        ReadOnlySpan<byte> head = [0x87, 23, 0, 0, MinAndMaxFixed, 1];
+        head.CopyTo(bytes);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(10), first);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(14), last);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(22), last - first + 1);
+        return bytes;
+    }
+
+    private const byte MinAndMaxFixed = 0x0C;
+
+    /// <summary>A Word Address Space Descriptor: granularity, minimum, maximum, translation, length.</summary>
+    private static byte[] WordSpace(byte type, byte flags, ushort first, ushort last)
+    {
+        var bytes = new byte[16];
+        ReadOnlySpan<byte> head = [0x88, 13, 0, type, MinAndMaxFixed, flags];
+        head.CopyTo(bytes);
+        BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(8), first);
+        BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(10), last);
+        BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(14), (ushort)(last - first + 1));
+        return bytes;
+    }
+
     /// <summary>A name of one segment, with a backslash before it where it is counted from the root. Segments have four characters.</summary>
     private static byte[] Name(string name)
     {

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
-using System.Text;
 using Emu.Cpus;
 using Emu.Interrupts;
 using Emu.Memory;

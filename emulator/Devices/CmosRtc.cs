@@ -12,7 +12,7 @@ public sealed partial class CmosRtc : IPortDevice, ITimed, ISnapshotted
 {
     public const int Irq = 8;
 
-    private const ushort IndexPort = 0x70;
+    public const ushort IndexPort = 0x70;
     private const ushort DataPort = 0x71;
     private const int Size = 128;
     private const ulong TicksPerSecond = 1_000_000_000;

@@ -16,6 +16,9 @@ public sealed class Hpet : IMmioDevice, ITimed, ISnapshotted
     /// <summary>Of the main counter, in femtoseconds; the ACPI table repeats GCAP_ID's low half.</summary>
     public const uint Period = 10_000_000;
 
+    /// <summary>The low half of the capabilities register, which the ACPI table repeats as the event timer block's identity.</summary>
+    public static uint BlockId => s_revision.With(0, 1) | s_timers.With(0, TimerCount - 1) | s_64Bits.Mask | s_canReplace.Mask | s_vendor.With(0, 0x8086);
+
     private const int TimerCount = 3;
 
     private const int Capabilities = 0x000;
@@ -185,8 +188,7 @@ public sealed class Hpet : IMmioDevice, ITimed, ISnapshotted
         switch (offset)
         {
             case Capabilities:
-                uint low = s_revision.With(0, 1) | s_timers.With(0, TimerCount - 1) | s_64Bits.Mask | s_canReplace.Mask | s_vendor.With(0, 0x8086);
-                return low | ((ulong)Period << 32);
+                return BlockId | ((ulong)Period << 32);
             case Configuration:
                 return _general;
             case InterruptStatus:

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.RegularExpressions;
 using Emu.Boot;
 using Emu.Cpus;
+using Emu.Memory;
 using Emu.Tests.House;
 using Xunit;
 
@@ -18,8 +19,8 @@ public sealed class FirmwareTablesTests
         Assert.Equal(0, Sum(f, FirmwareTables.Rsdp, 20));
         Assert.Equal(0, Sum(f, FirmwareTables.Rsdp, 36));
         Dictionary<string, (ulong Address, int Length)> tables = Tables(f);
-        Assert.Equal(["APIC", "DSDT", "FACP", "RSDT", "XSDT"], tables.Keys.Order());
-        Assert.All(tables.Values, t => Assert.Equal(0, Sum(f, t.Address, t.Length)));
+        Assert.Equal(["APIC", "DSDT", "FACP", "FACS", "HPET", "RSDT", "XSDT"], tables.Keys.Order());
+        Assert.All(tables.Where(t => t.Key != "FACS").Select(t => t.Value), t => Assert.Equal(0, Sum(f, t.Address, t.Length)));
         // RSDT and XSDT name the same tables.
         Assert.Equal(f.Word(tables["RSDT"].Address + 36), (uint)f.Quad(tables["XSDT"].Address + 36));
     }
@@ -43,7 +44,7 @@ public sealed class FirmwareTablesTests
                 others.Add(entry[0]);
         }
         Assert.Equal(Enumerable.Range(0, cpus).Select(i => (byte)i), ids);
-        Assert.Equal([1, 2, 4], others);
+        Assert.Equal([1, 2, 2, 4], others);
     }
 
     [Fact]
@@ -66,6 +67,24 @@ public sealed class FirmwareTablesTests
         Assert.Equal([2, 1, 1, 15, 2], types.GroupBy(t => t).Select(g => g.Count()));
         // The first CPU is the boot processor; both are enabled.
         Assert.Equal((0, 3, 1, 1), (f.Bytes(table + 45, 1)[0], f.Bytes(table + 47, 1)[0], f.Bytes(table + 65, 1)[0], f.Bytes(table + 67, 1)[0]));
+    }
+
+    [Fact]
+    public void Tables_WhatTheyNameOfTheMachine_IsThere()
+    {
+        using var machine = new Machines.Machine(new Machines.MachineOptions { CpuCount = 2 });
+        FirmwareTables.Write(machine.Memory, machine.Cpus[0]);
+        using BootFixture f = Write(cpus: 2);
+        Dictionary<string, (ulong Address, int Length)> tables = Tables(f);
+        // The event timer block's identity is the low half of the HPET's capabilities, at the address that the table gives.
+        ulong hpet = tables["HPET"].Address;
+        Assert.Equal(f.Word(hpet + 36), (uint)machine.Bus.ReadMmio(new CpuIndex(0), f.Quad(hpet + 44), 8));
+        // The timer runs, ACPI mode is on (SCI_EN), and the reset register resets.
+        ulong fadt = tables["FACP"].Address;
+        Assert.NotEqual(uint.MaxValue, machine.Bus.ReadPort((ushort)f.Word(fadt + 76), 4));
+        Assert.Equal(1u, machine.Bus.ReadPort((ushort)f.Word(fadt + 64), 2) & 1);
+        machine.Bus.WritePort((ushort)f.Quad(fadt + 120), 1, f.Bytes(fadt + 128, 1)[0]);
+        Assert.Equal(Machines.StopReason.ResetRequested, machine.Run(1).Reason);
     }
 
     [Fact]
@@ -145,6 +164,7 @@ public sealed class FirmwareTablesTests
         for (ulong at = xsdt + 36; at < xsdt + f.Word(xsdt + 4); at += 8)
             Add(f.Quad(at));
         Add(f.Quad(tables["FACP"].Item1 + 140));
+        Add(f.Word(tables["FACP"].Item1 + 36));
         return tables;
     }
 

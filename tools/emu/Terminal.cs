@@ -21,7 +21,7 @@ public sealed class Terminal : IDisposable
     public static Terminal OfProcess()
     {
         var error = new StreamWriter(Console.OpenStandardError(), new UTF8Encoding(false)) { AutoFlush = true, NewLine = "\n" };
-        return new Terminal(new BufferedStream(Console.OpenStandardOutput(), 4096), error, !Console.IsOutputRedirected && !Console.IsErrorRedirected) 
+        return new Terminal(new BufferedStream(Console.OpenStandardOutput(), 4096), error, !Console.IsOutputRedirected && !Console.IsErrorRedirected)
         {
             In = Console.In,
             Input = Console.OpenStandardInput(),

@@ -14,7 +14,7 @@ internal sealed class CpioArchive
     private const uint TypeFile = 0x8000;
     private const uint TypeLink = 0xA000;
 
-    private readonly MemoryStream _bytes = new();
+    private readonly List<byte> _bytes = [];
     private uint _inode;
 
     public void Directory(string path) => Add(path, TypeDirectory | 0x1ED, [], 0, 0);
@@ -30,7 +30,7 @@ internal sealed class CpioArchive
     public byte[] Build()
     {
         Add("TRAILER!!!", 0, [], 0, 0);
-        return _bytes.ToArray();
+        return [.. _bytes];
     }
 
     /// <summary>Thirteen numbers of eight hexadecimal digits behind the magic, the name, and the data; each filled up to a multiple of four.</summary>
@@ -39,18 +39,18 @@ internal sealed class CpioArchive
         byte[] name = [.. Encoding.UTF8.GetBytes(path), 0];
         uint inode = mode == 0 ? 0 : ++_inode;
         uint[] fields = [inode, mode, 0, 0, 1, 0, (uint)data.Length, 0, 0, major, minor, (uint)name.Length, 0];
-        _bytes.Write("070701"u8);
+        _bytes.AddRange("070701"u8);
         foreach (uint field in fields)
-            _bytes.Write(Encoding.ASCII.GetBytes(field.ToString("X8", CultureInfo.InvariantCulture)));
-        _bytes.Write(name);
+            _bytes.AddRange(Encoding.ASCII.GetBytes(field.ToString("X8", CultureInfo.InvariantCulture)));
+        _bytes.AddRange(name);
         Fill();
-        _bytes.Write(data);
+        _bytes.AddRange(data);
         Fill();
     }
 
     private void Fill()
     {
-        while (_bytes.Length % 4 != 0)
-            _bytes.WriteByte(0);
+        while (_bytes.Count % 4 != 0)
+            _bytes.Add(0);
     }
 }

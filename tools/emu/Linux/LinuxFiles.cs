@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Emu.Boot;
 
 namespace Emu.Cli;
 
