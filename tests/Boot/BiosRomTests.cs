@@ -1,5 +1,4 @@
 using Emu.Boot;
-using Emu.Cpus;
 using Emu.Fetch;
 using Emu.Machines;
 using Iced.Intel;

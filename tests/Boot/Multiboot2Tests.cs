@@ -1,5 +1,4 @@
 using Emu.Boot;
-using Emu.Cpus;
 using Xunit;
 
 namespace Emu.Tests.Boot;
