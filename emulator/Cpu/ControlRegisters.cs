@@ -268,6 +268,23 @@ public static unsafe class ControlRegisters
         return true;
     }
 
+    /// <summary>
+    /// CR3 from a TSS while paging is on; where it changes, all translations but global ones go. #GP(0) for PDPTEs with a reserved bit, and nothing changed.
+    /// </summary>
+    internal static bool TryLoadTaskCr3(CpuState* s, ulong value)
+    {
+        ref PagingRegisters p = ref s->Paging;
+        if (value == p.Cr3)
+            return true;
+        Cpu cpu = Cpu.Of(s);
+        cpu.StoreBuffer.DrainAll();
+        if (IsPaePaging(s) && !LoadPdptes(cpu.Memory, ref p, value))
+            return Access.Raise(s, Vector.GeneralProtection);
+        p.Cr3 = value;
+        CpuMode.FlushTlb(s, keepGlobal: (p.Cr4 & ControlBits.Cr4Pge) != 0);
+        return true;
+    }
+
     private static bool IsPaePaging(CpuState* s) =>
         (s->Paging.Cr0 & ControlBits.Cr0Pg) != 0 && (s->Paging.Cr4 & ControlBits.Cr4Pae) != 0 && !s->LongModeActive;
 

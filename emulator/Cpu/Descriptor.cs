@@ -120,17 +120,20 @@ public static unsafe class DescriptorTables
     /// <summary>Marks a TSS descriptor busy: a locked update.</summary>
     public static bool SetBusy(CpuState* s, ref Descriptor descriptor) => SetTypeBits(s, ref descriptor, SystemType.BusyBit);
 
-    private static bool SetTypeBits(CpuState* s, ref Descriptor descriptor, uint bits)
+    /// <summary>Marks a TSS descriptor available.</summary>
+    public static bool ClearBusy(CpuState* s, ref Descriptor descriptor) => SetTypeBits(s, ref descriptor, 0, clear: SystemType.BusyBit);
+
+    private static bool SetTypeBits(CpuState* s, ref Descriptor descriptor, uint bits, uint clear = 0)
     {
         StoreBuffer stores = Cpu.Of(s).StoreBuffer;
         stores.DrainAll();
         // The type stands in byte 5.
         ulong at = Linear(s, descriptor.Linear + 5);
         if (!Access.ProbeWrite(s, at, 1, AccessKind.Implicit) || !Access.Load(s, at, 1, AccessKind.Implicit, out ulong type)
-            || !Access.Store(s, at, 1, AccessKind.Implicit, type | bits))
+            || !Access.Store(s, at, 1, AccessKind.Implicit, (type | bits) & ~clear))
             return false;
         stores.DrainAll();
-        descriptor = descriptor with { Raw = descriptor.Raw | (ulong)bits << 40 };
+        descriptor = descriptor with { Raw = (descriptor.Raw | (ulong)bits << 40) & ~((ulong)clear << 40) };
         return true;
     }
 }

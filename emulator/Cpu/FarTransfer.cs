@@ -5,7 +5,7 @@ namespace Emu.Cpus;
 /// <summary>
 /// Far JMP and far CALL in every mode: direct, through call gates, to an inner privilege level (SDM, "JMP", "CALL", "Call Gates").
 /// On success RIP, CS and, where it changed, the stack are those of the target; on a fault nothing has changed.
-/// Hardware task switches are not modelled: the machine stops with a message.
+/// TSSs and task gates lead to <see cref="TaskSwitch"/>.
 /// </summary>
 public static unsafe class FarTransfer
 {
@@ -14,7 +14,8 @@ public static unsafe class FarTransfer
     /// <param name="selector">The segment selector of the far pointer.</param>
     /// <param name="offset">Its offset.</param>
     /// <param name="operandSize">Operand size in bytes.</param>
-    public static bool Jump(CpuState* s, ushort selector, ulong offset, int operandSize)
+    /// <param name="nextRip">RIP behind the instruction, which a task that is left by it keeps.</param>
+    public static bool Jump(CpuState* s, ushort selector, ulong offset, int operandSize, ulong nextRip = 0)
     {
         offset = CodeSegment.Truncate(offset, operandSize);
         if (!s->ProtectedMode || s->Virtual8086)
@@ -26,7 +27,9 @@ public static unsafe class FarTransfer
             return CheckDirect(s, new Selector(selector), d) && CodeSegment.CheckTarget(s, d, offset)
                 && DescriptorTables.SetAccessed(s, ref d) && Land(s, new Selector(selector), d, offset);
         }
-        if (!TryReadGate(s, new Selector(selector), d, "JMP", out Gate gate))
+        if (IsTask(s, d))
+            return CheckGate(s, new Selector(selector), d) && TaskSwitch.Transfer(s, new Selector(selector), d, nextRip, call: false);
+        if (!TryReadGate(s, new Selector(selector), d, out Gate gate))
             return false;
         // "IF call gate DPL ..., code segment: conforming with DPL > CPL, or non-conforming with DPL != CPL, THEN #GP(code segment selector)."
         Descriptor code = gate.Code;
@@ -60,7 +63,9 @@ public static unsafe class FarTransfer
             stack.Commit(s);
             return Land(s, new Selector(selector), d, offset);
         }
-        if (!TryReadGate(s, new Selector(selector), d, "CALL", out Gate gate))
+        if (IsTask(s, d))
+            return CheckGate(s, new Selector(selector), d) && TaskSwitch.Transfer(s, new Selector(selector), d, returnRip, call: true);
+        if (!TryReadGate(s, new Selector(selector), d, out Gate gate))
             return false;
         // "IF call gate code segment DPL > CPL THEN #GP(code segment selector)."
         if (gate.Code.Dpl > s->Cpl)
@@ -139,21 +144,34 @@ public static unsafe class FarTransfer
     private static bool CheckPresent(CpuState* s, Selector selector, Descriptor d) =>
         d.IsPresent || Access.Raise(s, Vector.SegmentNotPresent, selector.ErrorCode);
 
+    /// <summary>A task gate or an available TSS. A busy one is #GP(selector), as is whatever else is no call gate.</summary>
+    private static bool IsTask(CpuState* s, Descriptor d) =>
+        !s->LongModeActive && d.Type is SystemType.TaskGate or SystemType.AvailableTss16 or SystemType.AvailableTss32;
+
+    private static bool CheckGate(CpuState* s, Selector selector, Descriptor d)
+    {
+        // "Segment selector for a TSS descriptor references the GDT": of a TSS that the instruction names itself.
+        if (d.Type != SystemType.TaskGate && selector.IsLocal)
+            return Access.Raise(s, Vector.GeneralProtection, selector.ErrorCode);
+        return CheckPrivilege(s, selector, d) && CheckPresent(s, selector, d);
+    }
+
+    /// <summary>"IF call gate (task gate, TSS) DPL less than CPL or RPL THEN #GP(selector)."</summary>
+    private static bool CheckPrivilege(CpuState* s, Selector selector, Descriptor d) =>
+        (d.Dpl >= s->Cpl && d.Dpl >= selector.Rpl) || Access.Raise(s, Vector.GeneralProtection, selector.ErrorCode);
+
     /// <summary>Checks a call gate and reads the code segment that it names; refuses all other system descriptors.</summary>
-    private static bool TryReadGate(CpuState* s, Selector selector, Descriptor d, string instruction, out Gate gate)
+    private static bool TryReadGate(CpuState* s, Selector selector, Descriptor d, out Gate gate)
     {
         gate = default;
         bool longMode = s->LongModeActive;
         bool isGate = d.Type == SystemType.CallGate32 || (d.Type == SystemType.CallGate16 && !longMode);
-        bool isTask = !longMode && d.Type is SystemType.TaskGate or SystemType.AvailableTss16 or SystemType.AvailableTss32;
-        if (!isGate && !isTask)
+        if (!isGate)
             return Access.Raise(s, Vector.GeneralProtection, selector.ErrorCode);
-        // "IF call gate (task gate, TSS) DPL < CPL or DPL < RPL THEN #GP(selector)."
-        if (d.Dpl < s->Cpl || d.Dpl < selector.Rpl)
-            return Access.Raise(s, Vector.GeneralProtection, selector.ErrorCode);
-
+        if (!CheckPrivilege(s, selector, d))
+            return false;
         ulong offset = d.Type == SystemType.CallGate16 ? d.GateOffset & 0xFFFF : d.GateOffset;
-        if (isGate && longMode)
+        if (longMode)
         {
             // 16 bytes; the type field of the upper half must be 0.
             if (!DescriptorTables.TryLocate(s, selector, 16, out ulong linear))
@@ -164,10 +182,8 @@ public static unsafe class FarTransfer
                 return Access.Raise(s, Vector.GeneralProtection, selector.ErrorCode);
             offset |= high << 32;
         }
-        if (!d.IsPresent)
-            return Access.Raise(s, Vector.SegmentNotPresent, selector.ErrorCode);
-        if (isTask)
-            return Cpu.Unsupported(s, $"far {instruction} through selector {selector}: a hardware task switch (SDM, \"Task Switching\")");
+        if (!CheckPresent(s, selector, d))
+            return false;
 
         Selector target = d.GateSelector;
         if (!TryReadTarget(s, target, out Descriptor code))

@@ -10,22 +10,25 @@ public static unsafe class Iret
 {
     /// <summary>Bits of RFLAGS that change at CPL 0, where all may, with an operand of more than 16 bits.</summary>
     private const ulong ChangedBySupervisor = AlwaysChanged | Rflags.Ac | Rflags.Id | Rflags.If | Rflags.IoplMask | Rflags.Vif | Rflags.Vip;
-    private const ulong AlwaysChanged = Rflags.Cf | Rflags.Pf | Rflags.Af | Rflags.Zf | Rflags.Sf | Rflags.Tf | Rflags.Df | Rflags.Of | Rflags.Nt;
+
+    /// <summary>Flags that any program may change.</summary>
+    internal const ulong AlwaysChanged = Rflags.Cf | Rflags.Pf | Rflags.Af | Rflags.Zf | Rflags.Sf | Rflags.Tf | Rflags.Df | Rflags.Of | Rflags.Nt;
 
     /// <summary>The instruction; on success RIP, CS, RFLAGS and, where it was popped, the stack are those returned to.</summary>
     /// <param name="s">The CPU.</param>
     /// <param name="operandSize">Size in bytes of each value on the stack.</param>
-    public static bool Execute(CpuState* s, int operandSize)
+    /// <param name="nextRip">RIP behind it, which a task that is left by it keeps.</param>
+    public static bool Execute(CpuState* s, int operandSize, ulong nextRip = 0)
     {
         // SDM, "Handling Multiple NMIs": blocking ends with the execution of IRET, even if it faults.
         s->NmiBlocked = 0;
         Cpu cpu = Cpu.Of(s);
-        if (operandSize == 8 && KnownTransfers.Applies(s) && cpu.Known->TryReturn(s, ChangedBySupervisor))
+        if (operandSize == 8 && s->DebugArmed == 0 && KnownTransfers.Applies(s) && cpu.Known->TryReturn(s, ChangedBySupervisor))
         {
             cpu.Serialise(SerialisingEvent.Iret);
             return true;
         }
-        bool done = !s->ProtectedMode || s->Virtual8086 ? FromReal(s, operandSize) : FromProtected(s, operandSize);
+        bool done = !s->ProtectedMode || s->Virtual8086 ? FromReal(s, operandSize) : FromProtected(s, operandSize, nextRip);
         if (done)
             cpu.Serialise(SerialisingEvent.Iret);
         return done;
@@ -49,28 +52,34 @@ public static unsafe class Iret
 
     private static bool FromReal(CpuState* s, int operandSize)
     {
-        // "IF in virtual-8086 mode and IOPL < 3 THEN #GP(0)."
-        if (s->Virtual8086 && Privilege.Iopl(s) < 3)
+        // "IF in virtual-8086 mode and IOPL < 3 THEN #GP(0)", but for a 16-bit operand with CR4.VME.
+        bool virtualFlag = operandSize == 2 && VirtualInterrupts.InVirtual8086(s);
+        if (s->Virtual8086 && Privilege.Iopl(s) < 3 && !virtualFlag)
             return Access.Raise(s, Vector.GeneralProtection);
         Span<ulong> frame = stackalloc ulong[3];
         if (!Stack.PeekAll(s, operandSize, frame))
             return false;
         ulong mask = WritableFlags(s, operandSize);
-        if (!CodeSegment.TryCommitReal(s, (ushort)frame[1], frame[0]))
+        if ((virtualFlag && !VirtualInterrupts.CheckImage(s, frame[2])) || !CodeSegment.TryCommitReal(s, (ushort)frame[1], frame[0]))
             return false;
         Stack.Move(s, 3 * operandSize);
+        if (virtualFlag)
+        {
+            VirtualInterrupts.Take(s, frame[2]);
+            return true;
+        }
         SetFlags(s, frame[2], mask);
         return true;
     }
 
-    private static bool FromProtected(CpuState* s, int operandSize)
+    private static bool FromProtected(CpuState* s, int operandSize, ulong nextRip)
     {
         if ((s->SystemFlags & Rflags.Nt) != 0)
         {
             // "IF IA32_EFER.LMA = 1 and NT = 1 THEN #GP(0)"; else a return to the task that the TSS links to.
             return s->LongModeActive
                 ? Access.Raise(s, Vector.GeneralProtection)
-                : Cpu.Unsupported(s, "IRET with RFLAGS.NT set: a hardware task switch (SDM, \"Task Linking\")");
+                : TaskSwitch.Return(s, nextRip);
         }
         // In 64-bit mode SS:RSP are always popped, so that all five values are there to be read at once.
         Span<ulong> frame = stackalloc ulong[5];
@@ -133,7 +142,8 @@ public static unsafe class Iret
         return true;
     }
 
-    private const ulong Defined = AlwaysChanged | Rflags.If | Rflags.IoplMask | Rflags.Vm | Rflags.Ac | Rflags.Vif | Rflags.Vip | Rflags.Id | Rflags.Rf;
+    /// <summary>The bits of EFLAGS that exist.</summary>
+    internal const ulong Defined = AlwaysChanged | Rflags.If | Rflags.IoplMask | Rflags.Vm | Rflags.Ac | Rflags.Vif | Rflags.Vip | Rflags.Id | Rflags.Rf;
 
     /// <summary>The six arithmetic flags are always among those that change.</summary>
     private static void SetFlags(CpuState* s, ulong flags, ulong mask)

@@ -1,15 +1,21 @@
 namespace Emu.Cpus;
 
-/// <summary>Events in protected and virtual-8086 mode, through interrupt and trap gates of 16 and 32 bits (SDM, "INT n", PROTECTED-MODE).</summary>
+/// <summary>Events in protected and virtual-8086 mode, through interrupt, trap and task gates (SDM, "INT n", PROTECTED-MODE).</summary>
 internal static unsafe class ProtectedModeDelivery
 {
     public static bool TryDeliver(CpuState* s, in CpuEvent e)
     {
-        // "In virtual-8086 mode, INT n: IF IOPL < 3 THEN #GP(0)": CR4.VME does not exist here.
-        if (s->Virtual8086 && e.Kind == EventKind.SoftwareInterrupt && Privilege.Iopl(s) < 3)
-            return Access.Raise(s, Vector.GeneralProtection);
+        if (s->Virtual8086 && e.Kind == EventKind.SoftwareInterrupt)
+        {
+            if (!VirtualInterrupts.TryRedirect(s, in e, out bool handled))
+                return false;
+            if (handled)
+                return true;
+        }
         if (!TryReadGate(s, in e, out Descriptor gate))
             return false;
+        if (gate.Type == SystemType.TaskGate)
+            return TaskSwitch.TryDeliver(s, in e, gate);
 
         Selector selector = gate.GateSelector;
         // "IF new code segment selector in gate descriptor is NULL THEN #GP(EXT)."
@@ -87,10 +93,6 @@ internal static unsafe class ProtectedModeDelivery
         if (e.ChecksDpl && gate.Dpl < s->Cpl)
             return Access.Raise(s, Vector.GeneralProtection, e.GateCode);
         // "IF gate not present THEN #NP(error_code(vector_number, 1, EXT))."
-        if (!gate.IsPresent)
-            return Access.Raise(s, Vector.SegmentNotPresent, e.GateCode);
-        if (gate.Type == SystemType.TaskGate)
-            return Cpu.Unsupported(s, $"vector {(int)e.Vector} leads to a task gate: a hardware task switch (SDM, \"Interrupt Tasks\")");
-        return true;
+        return gate.IsPresent || Access.Raise(s, Vector.SegmentNotPresent, e.GateCode);
     }
 }

@@ -90,9 +90,9 @@ public static unsafe class Events
             DebugRegisters.TakePending(s);
     }
 
-    /// <summary>True when one instruction at a time must be executed: under TF, and while a breakpoint is armed.</summary>
+    /// <summary>True when one instruction at a time must be executed: under TF, while a breakpoint is armed or a debug trap waits.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsStepping(CpuState* s) => ((s->SystemFlags & Rflags.Tf) | (ulong)s->DebugArmed) != 0;
+    public static bool IsStepping(CpuState* s) => ((s->SystemFlags & Rflags.Tf) | (ulong)s->DebugArmed | s->PendingDebug) != 0;
 
     private static void ServiceMail(Cpu cpu)
     {

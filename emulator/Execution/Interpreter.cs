@@ -115,7 +115,7 @@ public sealed unsafe class Interpreter
     private void Step(Cpu cpu)
     {
         CpuState* s = cpu.State;
-        if (s->DebugArmed != 0 && DebugRegisters.BreaksBefore(s, (s->Cs.Base + s->Rip) & (s->Is64Bit ? ulong.MaxValue : uint.MaxValue)))
+        if (((ulong)s->DebugArmed | s->PendingDebug) != 0 && DebugRegisters.BreaksBefore(s, (s->Cs.Base + s->Rip) & (s->Is64Bit ? ulong.MaxValue : uint.MaxValue)))
             return;
         int shadow = s->InterruptShadow;
         bool trap = (s->SystemFlags & Rflags.Tf) != 0;

@@ -180,7 +180,7 @@ public sealed unsafe class ModelledCpu : IDisposable
         CpuState* s = _s;
         if (s->Exit == ExitReason.Unsupported || !Events.Service(Cpu))
             return false;
-        if (s->DebugArmed != 0 && DebugRegisters.BreaksBefore(s, LinearRip))
+        if (((ulong)s->DebugArmed | s->PendingDebug) != 0 && DebugRegisters.BreaksBefore(s, LinearRip))
             return true;
         Resync();
         if (Queue.Profile.Depth == 0 && Queue.Ready != 0)
@@ -212,7 +212,7 @@ public sealed unsafe class ModelledCpu : IDisposable
         retired = _stepper.Execute(s, decoded);
         if (!_flushed && LinearRip == next)
             Queue.Advance(length);
-        if (s->Exit == ExitReason.None && !trap && shadow == 0 && s->DebugArmed == 0)
+        if (s->Exit == ExitReason.None && !trap && shadow == 0 && ((ulong)s->DebugArmed | s->PendingDebug) == 0)
         {
             // The usual case; AfterStep is for what comes of faults, traps and shadows.
             s->Retired += retired ? 1UL : 0;

@@ -73,7 +73,7 @@ internal sealed unsafe partial class ExploredCpu
         bool retired = _stepper.Execute(s, decoded);
         if (!Fetch.Flushed && LinearRip == next)
             Fetch.Advance(next);
-        if (s->Exit != ExitReason.None || trap || shadow != 0 || s->DebugArmed != 0)
+        if (s->Exit != ExitReason.None || trap || shadow != 0 || ((ulong)s->DebugArmed | s->PendingDebug) != 0)
             Events.AfterStep(Cpu, retired, shadow, trap);
         if (retired)
             s->Retired++;

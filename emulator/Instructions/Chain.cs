@@ -106,7 +106,7 @@ public static unsafe class Chain
     {
         LeaveAt(s, op);
         if (s->ExitRequested != 0 || s->Exit != ExitReason.None || s->Activity != Activity.Active
-            || s->InterruptShadow != 0 || (s->SystemFlags & Rflags.Tf) != 0)
+            || s->InterruptShadow != 0 || (s->SystemFlags & Rflags.Tf) != 0 || s->PendingDebug != 0)
             return null;
         Cpu cpu = Cpu.Of(s);
         if (cpu.Mailbox != Mail.None || ((s->SystemFlags & Rflags.If) != 0 && cpu.HasInterrupt))

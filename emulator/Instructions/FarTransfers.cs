@@ -91,7 +91,7 @@ public static unsafe class FarTransfers
         public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             SystemOperation.Begin(s, op);
-            return SystemOperation.LeaveAt(s, op, FarTransfer.Jump(s, (ushort)op->Displacement, op->Immediate, Width.Bytes<W>()));
+            return SystemOperation.LeaveAt(s, op, FarTransfer.Jump(s, (ushort)op->Displacement, op->Immediate, Width.Bytes<W>(), Op.NextRipOf(op)));
         }
     }
 
@@ -101,7 +101,7 @@ public static unsafe class FarTransfers
         {
             SystemOperation.Begin(s, op);
             return SystemOperation.LeaveAt(s, op, LoadPointer<W>(s, op, out ulong offset, out ushort selector)
-                && FarTransfer.Jump(s, selector, offset, Width.Bytes<W>()));
+                && FarTransfer.Jump(s, selector, offset, Width.Bytes<W>(), Op.NextRipOf(op)));
         }
     }
 
@@ -139,7 +139,7 @@ public static unsafe class FarTransfers
         public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             SystemOperation.Begin(s, op);
-            return SystemOperation.LeaveAt(s, op, Iret.Execute(s, Width.Bytes<W>()));
+            return SystemOperation.LeaveAt(s, op, Iret.Execute(s, Width.Bytes<W>(), Op.NextRipOf(op)));
         }
     }
 

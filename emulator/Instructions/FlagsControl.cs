@@ -88,7 +88,12 @@ public static unsafe class FlagsControl
     private static Op* ClearInterrupt(CpuState* s, Op* op)
     {
         if (!IoPrivileged(s))
-            return Chain.Fault(s, op, Vector.GeneralProtection);
+        {
+            if (!VirtualInterrupts.Apply(s))
+                return Chain.Fault(s, op, Vector.GeneralProtection);
+            VirtualInterrupts.Clear(s);
+            return Chain.Next(s, op);
+        }
         s->SystemFlags &= ~Rflags.If;
         return Chain.Next(s, op);
     }
@@ -96,7 +101,11 @@ public static unsafe class FlagsControl
     private static Op* SetInterrupt(CpuState* s, Op* op)
     {
         if (!IoPrivileged(s))
-            return Chain.Fault(s, op, Vector.GeneralProtection);
+        {
+            if (!VirtualInterrupts.Apply(s))
+                return Chain.Fault(s, op, Vector.GeneralProtection);
+            return VirtualInterrupts.Set(s) ? Chain.LeaveAfter(s, op) : Chain.Fault(s, op);
+        }
         // "If IF was 0, maskable interrupts are not recognised until after the next instruction" (SDM, STI); a second STI in a row adds nothing.
         if ((s->SystemFlags & Rflags.If) != 0)
         {

@@ -77,7 +77,11 @@ public static unsafe class StackFrames
         public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             if (s->Virtual8086 && !FlagsControl.IoPrivileged(s))
-                return Chain.Fault(s, op, Vector.GeneralProtection);
+            {
+                if (W.Bits != 16 || !VirtualInterrupts.InVirtual8086(s))
+                    return Chain.Fault(s, op, Vector.GeneralProtection);
+                return Stack.Push(s, 2, (ushort)VirtualInterrupts.Shown(s)) ? Full.Next(s, op) : Full.Failed(s, op);
+            }
             return Stack.Push(s, Width.Bytes<W>(), Width.Truncate<W>(Flags.Get(s) & ~(Rflags.Vm | Rflags.Rf))) ? Full.Next(s, op) : Full.Failed(s, op);
         }
     }
@@ -86,10 +90,17 @@ public static unsafe class StackFrames
     {
         public static Op* Run<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
-            if (s->Virtual8086 && !FlagsControl.IoPrivileged(s))
+            bool virtualFlag = s->Virtual8086 && !FlagsControl.IoPrivileged(s);
+            if (virtualFlag && (W.Bits != 16 || !VirtualInterrupts.InVirtual8086(s)))
                 return Chain.Fault(s, op, Vector.GeneralProtection);
-            if (!Stack.Peek(s, 0, Width.Bytes<W>(), out ulong image))
+            if (!Stack.Peek(s, 0, Width.Bytes<W>(), out ulong image) || (virtualFlag && !VirtualInterrupts.CheckImage(s, image)))
                 return Full.Failed(s, op);
+            if (virtualFlag)
+            {
+                Stack.Move(s, 2);
+                VirtualInterrupts.Take(s, image);
+                return Chain.LeaveAfter(s, op);
+            }
             Stack.Move(s, Width.Bytes<W>());
             ulong change = Rflags.Arithmetic | Rflags.Tf | Rflags.Df | Rflags.Nt;
             if (s->Cpl == 0)

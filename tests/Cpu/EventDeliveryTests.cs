@@ -185,17 +185,6 @@ public sealed unsafe class EventDeliveryTests
     }
 
     [Fact]
-    public void TaskGate_StopsWithAMessage()
-    {
-        using TestCpu t = Protected();
-        t.SetVector(0x41, TssSelector, 0, SystemType.TaskGate);
-        Assert.False(EventDelivery.Deliver(t.S, Irq, EventKind.ExternalInterrupt));
-        Assert.Equal(ExitReason.Unsupported, t.S->Exit);
-        Assert.NotEqual(Activity.Shutdown, t.S->Activity);
-        Assert.Contains("vector 65", t.Cpu.StopMessage, StringComparison.Ordinal);
-    }
-
-    [Fact]
     public void LongMode_SamePrivilege_AlignsTheStackAndPushesSsRsp()
     {
         using TestCpu t = Long();

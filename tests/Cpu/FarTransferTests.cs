@@ -73,16 +73,6 @@ public sealed unsafe class FarTransferTests
         Assert.Equal((Vector.GeneralProtection, (uint)Free), (t.Fault.Vector, t.Fault.ErrorCode));
     }
 
-    [Fact]
-    public void Jump_ThroughATaskGateOrToATss_StopsWithAMessage()
-    {
-        using TestCpu t = Protected();
-        t.SetDescriptor(Free, SystemSegment(SystemType.AvailableTss32, 0x5000, 0x67));
-        Assert.False(FarTransfer.Jump(t.S, Free, 0, 4));
-        Assert.Equal(ExitReason.Unsupported, t.S->Exit);
-        Assert.Contains("task switch", t.Cpu.StopMessage, StringComparison.Ordinal);
-    }
-
     [Theory]
     [InlineData(2)]
     [InlineData(4)]

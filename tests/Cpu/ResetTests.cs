@@ -27,7 +27,7 @@ public sealed unsafe class ResetTests
         for (int i = 0; i < 16; i++)
             Assert.Equal(i == 2 ? signature : 0, s->Registers[i]);
         Assert.Equal((0x0007_0406_0007_0406UL, 0xFEE0_0900UL, 0UL), (s->Pat, s->ApicBase, Msrs.TimeStamp(s)));
-        Assert.Equal((Activity.Active, ModeKey.Real | ModeKey.CsNotFlat), (s->Activity, s->ModeKey));
+        Assert.Equal((Activity.Active, ModeKey.Real | ModeKey.CsNotFlat | ModeKey.FloatingChecked), (s->Activity, s->ModeKey));
         Assert.Equal(model.PhysicalAddressBits, s->Paging.PhysicalAddressBits);
     }
 
