@@ -10,7 +10,7 @@ public static unsafe partial class Access
     /// <summary>Reads 16 bytes.</summary>
     public static bool LoadVector(CpuState* s, ulong linear, AccessKind kind, out Vector128<byte> value)
     {
-        byte* direct = ReadPointer(s, linear, 16, kind);
+        byte* direct = (s->ModeKey & ModeKey.AlignmentChecked) == 0 ? ReadPointer(s, linear, 16, kind) : null;
         if (direct != null)
         {
             value = Vector128.Load(direct);
@@ -30,7 +30,7 @@ public static unsafe partial class Access
     public static bool LoadBlock(CpuState* s, ulong linear, int size, AccessKind kind, byte* to)
     {
         int first = Math.Min(size, BytesInPage(linear));
-        if (Translate(s, linear, first, kind) == null
+        if (!CheckAlignment(s, linear, size, kind) || Translate(s, linear, first, kind) == null
             || (first < size && Translate(s, NextPage(s, linear), size - first, kind) == null))
             return false;
         for (int i = 0, piece; i < size; i += piece)

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using Emu.Memory;
 
@@ -13,6 +14,9 @@ public static unsafe partial class Access
     /// <summary>Reads 1, 2, 4 or 8 bytes.</summary>
     public static bool Load(CpuState* s, ulong linear, int size, AccessKind kind, out ulong value)
     {
+        value = 0;
+        if (!CheckAlignment(s, linear, size, kind))
+            return false;
         byte* direct = ReadPointer(s, linear, size, kind);
         if (direct != null)
         {
@@ -25,7 +29,6 @@ public static unsafe partial class Access
             };
             return true;
         }
-        value = 0;
         if (CrossesPage(linear, size))
             return LoadCrossing(s, linear, size, kind, out value);
         TlbEntry* e = Translate(s, linear, size, kind & ~AccessKind.Write);
@@ -38,6 +41,8 @@ public static unsafe partial class Access
     /// <summary>Writes 1, 2, 4 or 8 bytes; into the store buffer where there is one.</summary>
     public static bool Store(CpuState* s, ulong linear, int size, AccessKind kind, ulong value)
     {
+        if (!CheckAlignment(s, linear, size, kind))
+            return false;
         if (CrossesPage(linear, size))
             return StoreCrossing(s, linear, size, kind, value);
         TlbEntry* e = TranslateWrite(s, linear, kind);
@@ -50,7 +55,7 @@ public static unsafe partial class Access
     /// <summary>Checks that a write would succeed, and changes nothing but accessed and dirty bits.</summary>
     public static bool ProbeWrite(CpuState* s, ulong linear, int size, AccessKind kind)
     {
-        if (Translate(s, linear, Math.Min(size, BytesInPage(linear)), kind | AccessKind.Write) == null)
+        if (!CheckAlignment(s, linear, size, kind) || Translate(s, linear, Math.Min(size, BytesInPage(linear)), kind | AccessKind.Write) == null)
             return false;
         return !CrossesPage(linear, size) || Translate(s, NextPage(s, linear), 1, kind | AccessKind.Write) != null;
     }
@@ -123,6 +128,21 @@ public static unsafe partial class Access
     /// <summary>True for an address whose upper bits are a sign extension; always true outside 64-bit mode.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsCanonical(ulong linear) => (ulong)((long)(linear << 16) >> 16) == linear;
+
+    /// <summary>
+    /// #AC(0) where data must be aligned and are not (SDM, "Alignment Check Exception (#AC)"): to their size, if that is a power of two; blocks of
+    /// other sizes are checked by those who know what is in them. Accesses of the processor itself are exempt; an address that is not canonical
+    /// faults otherwise.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool CheckAlignment(CpuState* s, ulong linear, int size, AccessKind kind) =>
+        (s->ModeKey & ModeKey.AlignmentChecked) == 0 || IsAligned(s, linear, size, kind);
+
+    private static bool IsAligned(CpuState* s, ulong linear, int size, AccessKind kind)
+    {
+        bool checkedAccess = (kind & AccessKind.Implicit) == 0 && s->Cpl == 3 && size <= 16 && BitOperations.IsPow2(size);
+        return !checkedAccess || (linear & (ulong)(size - 1)) == 0 || (s->LongModeActive && !IsCanonical(linear)) || Raise(s, Vector.AlignmentCheck);
+    }
 
     private static TlbEntry* Walk(CpuState* s, ulong linear, AccessKind kind)
     {

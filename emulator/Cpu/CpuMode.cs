@@ -29,11 +29,22 @@ public static class ModeKey
     /// need not look.
     /// </summary>
     public const uint FloatingChecked = 0x80;
+
+    /// <summary>CPL is 3, and CR0.AM and RFLAGS.AC are set: data must be aligned. Operands are then reached in full only.</summary>
+    public const uint AlignmentChecked = 0x100;
+
+    /// <summary>MSR_TEST_CTRL asks for #AC where a locked access spans two cache lines: such operands are reached in full only.</summary>
+    public const uint SplitLocksChecked = 0x200;
+
+    /// <summary>All bits: what <see cref="CpuState.JumpKey"/> holds below its count.</summary>
+    public const uint Mask = 0x3FF;
 }
 
 /// <summary>Keeps what is derived from control registers and segments in step with them.</summary>
 public static unsafe class CpuMode
 {
+    /// <summary>One in the count that stands above the mode in <see cref="CpuState.JumpKey"/>.</summary>
+    private const uint KeyCount = ModeKey.Mask + 1;
     private const ushort FlatDataBits = SegmentAttributes.CodeOrData | SegmentAttributes.Present | SegmentAttributes.WritableOrReadable;
 
     /// <summary>Call after any change of CR0, CR4, EFER, a segment register, CPL or RFLAGS.AC/VM.</summary>
@@ -59,8 +70,12 @@ public static unsafe class CpuMode
             key |= ModeKey.User;
         if ((s->Paging.Cr0 & (ControlBits.Cr0Em | ControlBits.Cr0Ts)) != 0 || (s->Paging.Cr4 & ControlBits.Cr4OsFxsr) == 0)
             key |= ModeKey.FloatingChecked;
+        if (s->Cpl == 3 && (s->SystemFlags & Rflags.Ac) != 0 && (s->Paging.Cr0 & ControlBits.Cr0Am) != 0)
+            key |= ModeKey.AlignmentChecked;
+        if (s->SplitLockControl != 0)
+            key |= ModeKey.SplitLocksChecked;
         s->ModeKey = key;
-        s->JumpKey = (Math.Max(s->JumpKey, 0x100) & ~0xFFU) | key; // Never 0, which empty entries have.
+        s->JumpKey = (Math.Max(s->JumpKey, KeyCount) & ~ModeKey.Mask) | key; // Never 0, which empty entries have.
         s->Tlb = s->Tlbs + TlbIndex(s);
     }
 
@@ -92,11 +107,11 @@ public static unsafe class CpuMode
     /// <summary>Branch targets were found through translations that are gone: all entries of the jump cache lose their key.</summary>
     private static void DropJumps(CpuState* s)
     {
-        s->JumpKey += 0x100;
-        // After 2^24 changes the count repeats, and entries of that age must not come back to life.
-        if (s->JumpKey < 0x100)
+        s->JumpKey += KeyCount;
+        // After 2^22 changes the count repeats, and entries of that age must not come back to life.
+        if (s->JumpKey < KeyCount)
         {
-            s->JumpKey |= 0x100;
+            s->JumpKey |= KeyCount;
             Cpu.Of(s).ClearJumpCache();
         }
     }

@@ -84,6 +84,9 @@ public enum CpuFeature
     Clflushopt,
     Clwb,
     TscAdjust,
+
+    /// <summary>IA32_CORE_CAPABILITIES: here, #AC for split locks.</summary>
+    CoreCapabilities,
 }
 
 /// <summary>A set of features, written as a collection: <c>[F.Fpu, F.Tsc]</c>.</summary>

@@ -132,7 +132,7 @@ public unsafe struct CpuState
     /// <summary>What a decoded block depends on besides its bytes: code size, stack size, flat segments, CPL 3.</summary>
     public uint ModeKey;
 
-    /// <summary><see cref="ModeKey"/> in the low byte, above it a count of translation changes: what an entry of the jump cache was made under.</summary>
+    /// <summary><see cref="ModeKey"/> in the low bits, above it a count of translation changes: what an entry of the jump cache was made under.</summary>
     public uint JumpKey;
 
     /// <summary>Current privilege level.</summary>
@@ -179,6 +179,12 @@ public unsafe struct CpuState
     public ulong Star, Lstar, Cstar, Sfmask, KernelGsBase;
     public ulong SysenterCs, SysenterEsp, SysenterEip;
     public ulong TscAux, TscOffset, TscAdjust, Pat, ApicBase, MiscEnable;
+
+    /// <summary>MSR_TEST_CTRL: bit 29 asks for #AC on split locks.</summary>
+    public ulong SplitLockControl;
+
+    /// <summary>Where RDRAND and RDSEED have got to: seeded by the machine, part of every snapshot, untouched by RESET.</summary>
+    public ulong RandomState;
 
     /// <summary>IA32_DEBUGCTL.</summary>
     public ulong DebugControl;

@@ -85,6 +85,7 @@ public static unsafe class Cpuid
         new(F.Umip, 7, CpuidRegister.Ecx, 2),
         new(F.Rdpid, 7, CpuidRegister.Ecx, 22),
         new(F.Serialize, 7, CpuidRegister.Edx, 14),
+        new(F.CoreCapabilities, 7, CpuidRegister.Edx, 30),
         new(F.LahfLm, 0x8000_0001, CpuidRegister.Ecx, 0),
         new(F.Lzcnt, 0x8000_0001, CpuidRegister.Ecx, 5),
         new(F.Prefetchw, 0x8000_0001, CpuidRegister.Ecx, 8),

@@ -40,7 +40,7 @@ internal unsafe struct KnownTransfers
 
     /// <summary>64-bit mode at CPL 0: all segments but FS and GS are out of the game.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool Applies(CpuState* s) => (s->ModeKey & ~ModeKey.FloatingChecked) == (2 | ModeKey.Stack32 | ModeKey.FlatData) && s->Cpl == 0;
+    public static bool Applies(CpuState* s) => (s->ModeKey & ~(ModeKey.FloatingChecked | ModeKey.SplitLocksChecked)) == (2 | ModeKey.Stack32 | ModeKey.FlatData) && s->Cpl == 0;
 
     /// <summary>Remembers a gate that was passed from CPL 0 to CPL 0, without a stack of the interrupt stack table.</summary>
     public static void Note(CpuState* s, in CpuEvent e, Descriptor gate, ulong high, Descriptor code, ulong clearedFlags)

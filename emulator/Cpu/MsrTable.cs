@@ -80,6 +80,8 @@ public static unsafe class MsrTable
         new(0x010, "IA32_TIME_STAMP_COUNTER") { Read = Msrs.TimeStamp, Write = MsrWrites.TimeStamp },
         new(0x017, "IA32_PLATFORM_ID") { Vendor = CpuVendor.Intel, Writable = 0, Write = MsrWrites.Refuse },
         new(0x01B, "IA32_APIC_BASE") { Needs = [F.Apic], Field = s => &s->ApicBase, Write = MsrWrites.ApicBase },
+        // "#AC(0) exception for split locked accesses", which IA32_CORE_CAPABILITIES tells of.
+        new(0x033, "MSR_TEST_CTRL") { Needs = [F.CoreCapabilities], Field = s => &s->SplitLockControl, Writable = 1UL << 29, Write = MsrWrites.SplitLocks },
         // Locked by firmware, with VMX off.
         new(0x03A, "IA32_FEATURE_CONTROL") { On = IsRecentIntel, Reset = 1, Write = MsrWrites.Refuse },
         new(0x03B, "IA32_TSC_ADJUST") { Needs = [F.TscAdjust], Field = s => &s->TscAdjust, Write = MsrWrites.TscAdjust },
@@ -89,6 +91,7 @@ public static unsafe class MsrTable
         Keep(0x08B, "IA32_BIOS_SIGN_ID") with { Vendor = CpuVendor.Intel, ResetFor = m => (ulong)m.Microcode << 32 },
         new(0x08B, "PATCH_LEVEL") { Vendor = CpuVendor.Amd, Read = s => Cpu.Of(s).Model.Microcode, Write = MsrWrites.Refuse },
         new(0x0CE, "MSR_PLATFORM_INFO") { On = IsRecentIntel, Reset = PlatformInfo, Write = MsrWrites.Refuse },
+        new(0x0CF, "IA32_CORE_CAPABILITIES") { Needs = [F.CoreCapabilities], Reset = 1UL << 5, Write = MsrWrites.Refuse },
         new(0x0FE, "IA32_MTRRCAP") { Needs = [F.Mtrr], Reset = MtrrCapabilities, Write = MsrWrites.Refuse },
         Keep(0x140, "MSR_MISC_FEATURES_ENABLES") with { On = IsRecentIntel, Writable = Msrs.CpuidFaulting },
         new(0x174, "IA32_SYSENTER_CS") { Needs = [F.Sep], Field = s => &s->SysenterCs, Writable = uint.MaxValue },

@@ -30,6 +30,14 @@ internal static unsafe class MsrWrites
             s->TscAdjust += by;
     }
 
+    /// <summary>Locked operands are decoded for it.</summary>
+    public static bool SplitLocks(CpuState* s, ulong value)
+    {
+        s->SplitLockControl = value;
+        CpuMode.Update(s);
+        return true;
+    }
+
     public static bool TscDeadline(CpuState* s, ulong value)
     {
         Cpu.Of(s).Apic.TscDeadline = value;

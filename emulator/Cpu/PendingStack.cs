@@ -81,7 +81,7 @@ public unsafe struct PendingStack
         int bytes = values.Length * size;
         ulong low = Linear((Pointer - (ulong)bytes) & mask);
         // Nearly always the frame lies in one page and the pointer does not wrap.
-        bool together = (low & Page.OffsetMask) + (ulong)bytes <= Page.Size && Pointer >= (ulong)bytes
+        bool together = (s->ModeKey & ModeKey.AlignmentChecked) == 0 && (low & Page.OffsetMask) + (ulong)bytes <= Page.Size && Pointer >= (ulong)bytes
             && (Is64Bit || Segmentation.IsWithinLimit(in Ss, Pointer - (ulong)bytes, bytes));
         bool ok = together ? Access.ProbeWrite(s, low, bytes, AccessKind.Stack) : CanPush(s, values.Length, size);
         byte* direct = ok && together ? Access.WritePointer(s, low, bytes, AccessKind.Stack) : null;

@@ -51,7 +51,7 @@ public static unsafe class Stack
         int bytes = values.Length * size;
         ulong sp = Pointer(s);
         // In 64-bit mode and in flat segments the frame nearly always lies in one page of RAM; a pointer that wraps takes the other way.
-        bool flat = s->Is64Bit || ((s->ModeKey & ModeKey.FlatData) != 0 && (s->ModeKey & ModeKey.Stack32) != 0 && sp + (ulong)bytes <= uint.MaxValue);
+        bool flat = (s->ModeKey & ModeKey.AlignmentChecked) == 0 && (s->Is64Bit || ((s->ModeKey & ModeKey.FlatData) != 0 && (s->ModeKey & ModeKey.Stack32) != 0 && sp + (ulong)bytes <= uint.MaxValue));
         byte* p = flat ? Access.ReadPointer(s, sp, bytes, AccessKind.Stack) : null;
         if (p == null)
         {

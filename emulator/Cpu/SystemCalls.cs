@@ -54,8 +54,14 @@ public static unsafe class SystemCalls
             Flags.Set(s, s->Registers[11] & SysretFlags);
         else
             s->SystemFlags |= Rflags.If;
-        // Deviates: AMD loads only the selector of SS and leaves its hidden part.
+        SegmentRegister stack = s->Ss;
         LoadFlat(s, (ushort)(selector + (to64 ? 16 : 0)), (ushort)(selector + 8), 3, to64);
+        if (Cpu.Of(s).Model.Vendor == CpuVendor.Amd)
+        {
+            // "SS selector is changed, SS base, limit, attributes unchanged" (AMD APM Vol. 3, "SYSRET").
+            s->Ss = stack with { Selector = s->Ss.Selector };
+            CpuMode.Update(s);
+        }
         return true;
     }
 

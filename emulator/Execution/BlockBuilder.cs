@@ -104,7 +104,8 @@ public sealed unsafe class BlockBuilder
         for (int i = 0, run; i < count; i += Math.Max(1, run))
         {
             run = StackRuns.LengthAt(all, i);
-            if (run != 0)
+            // Where alignment is checked there are no fast handlers.
+            if (run != 0 && ops[i].Handler != ops[i].Full)
                 StackRuns.Fuse(all[i], ops + i, run);
         }
     }

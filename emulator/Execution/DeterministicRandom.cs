@@ -1,20 +1,21 @@
+using Emu.Cpus;
+
 namespace Emu.Execution;
 
-/// <summary>SplitMix64 (Steele, Lea and Flood, 2014): the only source of randomness in a machine; one word of state.</summary>
+/// <summary>The source of all randomness in a schedule: <see cref="SplitMix64"/>.</summary>
 public sealed class DeterministicRandom(ulong seed)
 {
+    private ulong _state = seed;
+
     /// <summary>The state; part of a snapshot.</summary>
-    public ulong State { get; set; } = seed;
+    public ulong State
+    {
+        get => _state;
+        set => _state = value;
+    }
 
     /// <summary>64 random bits.</summary>
-    public ulong Next()
-    {
-        State += 0x9E37_79B9_7F4A_7C15;
-        ulong z = State;
-        z = (z ^ (z >> 30)) * 0xBF58_476D_1CE4_E5B9;
-        z = (z ^ (z >> 27)) * 0x94D0_49BB_1331_11EB;
-        return z ^ (z >> 31);
-    }
+    public ulong Next() => SplitMix64.Next(ref _state);
 
     /// <summary>A number from 0 up to but not including <paramref name="bound"/>.</summary>
     public int Next(int bound) => (int)(((Next() >> 32) * (ulong)bound) >> 32);

@@ -10,6 +10,9 @@ public sealed unsafe class InstructionDecoder
     /// <summary>"The maximum length of an instruction is 15 bytes"; a longer one is #GP(0).</summary>
     public const int MaximumLength = 15;
 
+    /// <summary>Length of an instruction that has more bytes than it may have.</summary>
+    private const int TooLong = MaximumLength + 1;
+
     private sealed class PointerReader : CodeReader
     {
         public byte* Next;
@@ -38,7 +41,21 @@ public sealed unsafe class InstructionDecoder
         decoder.Decode(out instruction);
         if (instruction.Code == Code.Pause && instruction.Length > 2)
             CorrectPause(bytes, ref instruction);
+        if (instruction.IsInvalid && length >= MaximumLength && instruction.Length == MaximumLength && NeedsMore(decoder, bytes))
+            instruction.Length = TooLong;
         return decoder.LastError != DecoderError.NoMoreBytes || length >= MaximumLength;
+    }
+
+    /// <summary>
+    /// Iced gives up after 15 bytes without a word whether they are no instruction or the beginning of a longer one. Without their first, a prefix, the
+    /// rest asks for more bytes if it is the latter.
+    /// </summary>
+    private bool NeedsMore(Decoder decoder, byte* bytes)
+    {
+        _reader.Next = bytes + 1;
+        _reader.End = bytes + MaximumLength;
+        decoder.Decode(out _);
+        return decoder.LastError == DecoderError.NoMoreBytes;
     }
 
     /// <summary>With REX.B, opcode 90 is XCHG r8, rAX, and so it is behind F3 (seen on a CPU); Iced 1.22 takes it for PAUSE.</summary>
@@ -66,7 +83,10 @@ public sealed unsafe class InstructionDecoder
         if (instruction.IsInvalid)
         {
             op->Length = 1;
-            Unimplemented.Undefined(ref lowering);
+            if (instruction.Length == TooLong)
+                Unimplemented.TooLong(ref lowering);
+            else
+                Unimplemented.Undefined(ref lowering);
         }
         else
         {

@@ -135,7 +135,7 @@ public sealed unsafe class Stepper : IDisposable
         if (!_decoder.TryDecode(bytes, available, s->Rip, s->ModeKey, out Instruction instruction))
             return null;
         // What is no instruction is so because of all the bytes that the decoder looked at, not of the first alone.
-        int length = Math.Max(1, instruction.Length);
+        int length = Math.Clamp(instruction.Length, 1, InstructionDecoder.MaximumLength);
         *e = default;
         e->Rip = e->Block.Rip = s->Rip;
         e->ModeKey = e->Block.ModeKey = s->ModeKey;

@@ -141,6 +141,7 @@ public static unsafe class BitTests
             offset = op->AddressSize switch { 2 => (ushort)offset, 4 => (uint)offset, _ => offset };
             AccessKind kind = T.Writes ? AccessKind.Write : AccessKind.Read;
             if (!Segmentation.TryLinear(s, (SegmentIndex)op->Segment, offset, W.Bits / 8, kind, out ulong linear)
+                || !Full.CheckSplit(s, op, linear, W.Bits / 8)
                 || (T.Writes && !Access.ProbeWrite(s, linear, W.Bits / 8, Full.Kind(op))))
                 return Full.Failed(s, op);
             if ((op->Prefix & OpPrefix.Lock) != 0)

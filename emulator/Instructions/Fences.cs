@@ -3,7 +3,7 @@ using Emu.Memory;
 
 namespace Emu.Instructions;
 
-/// <summary>LFENCE, SFENCE, MFENCE, SERIALIZE, CLFLUSH, INVD, WBINVD.</summary>
+/// <summary>LFENCE, SFENCE, MFENCE, SERIALIZE, CLFLUSH, CLFLUSHOPT, CLWB, INVD, WBINVD.</summary>
 public static unsafe class Fences
 {
     /// <summary>
@@ -21,7 +21,7 @@ public static unsafe class Fences
     /// <summary>SERIALIZE.</summary>
     public static void Serialize(ref Lowering l) => l.Use(&SerialiseAll);
 
-    /// <summary>CLFLUSH: there is no cache to flush, but the address is checked as that of a load; ordered as a store, it drains nothing.</summary>
+    /// <summary>CLFLUSH, CLFLUSHOPT, CLWB: there is no cache to flush, but the address is checked as that of a load; ordered as a store, it drains nothing.</summary>
     public static void CacheLine(ref Lowering l)
     {
         l.Memory();

@@ -132,6 +132,10 @@ public unsafe ref struct Lowering
         return Form(index != Register.None);
     }
 
+    /// <summary>Alignment is looked at, which only the full access does.</summary>
+    private readonly bool IsFullOnly =>
+        (Mode & ModeKey.AlignmentChecked) != 0 || ((Mode & ModeKey.SplitLocksChecked) != 0 && (Op->Prefix & OpPrefix.Lock) != 0);
+
     /// <summary>Address size of the instruction's memory operand in bytes.</summary>
     private readonly int AddressBytes(in Instruction i)
     {
@@ -144,6 +148,8 @@ public unsafe ref struct Lowering
 
     private readonly AddressForm Form(bool indexed)
     {
+        if (IsFullOnly)
+            return AddressForm.General;
         if (CodeBits == 64)
         {
             if (Op->AddressSize != 8)
@@ -167,6 +173,7 @@ public unsafe ref struct Lowering
         Op->AddressSize = (byte)StackBytes;
         return StackBytes switch
         {
+            _ when IsFullOnly => AddressForm.General,
             8 => AddressForm.Base,
             4 when (Mode & ModeKey.FlatData) != 0 => AddressForm.Flat32,
             _ => AddressForm.General,

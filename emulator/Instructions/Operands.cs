@@ -333,7 +333,7 @@ public readonly unsafe struct Full : IMemory
     {
         value = 0;
         place = 0;
-        if (!Linear(s, op, W.Bits / 8, AccessKind.Write, out ulong linear))
+        if (!Linear(s, op, W.Bits / 8, AccessKind.Write, out ulong linear) || !CheckSplit(s, op, linear, W.Bits / 8))
             return false;
         if (!Access.ProbeWrite(s, linear, W.Bits / 8, Kind(op)))
             return false;
@@ -342,6 +342,10 @@ public readonly unsafe struct Full : IMemory
         place = (nuint)linear;
         return Access.Load(s, linear, W.Bits / 8, Kind(op), out value);
     }
+
+    /// <summary>A locked access that spans two cache lines is #AC(0) where MSR_TEST_CTRL asks for it (SDM, "Features to Disable Bus Locks").</summary>
+    internal static bool CheckSplit(CpuState* s, Op* op, ulong linear, int size) =>
+        s->SplitLockControl == 0 || (op->Prefix & OpPrefix.Lock) == 0 || (linear & 63) + (ulong)size <= 64 || Access.Raise(s, Vector.AlignmentCheck);
 
     public static void Update<W>(CpuState* s, Op* op, nuint place, ulong value) where W : struct, IWidth
     {

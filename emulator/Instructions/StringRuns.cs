@@ -4,7 +4,7 @@ using Emu.Memory;
 namespace Emu.Instructions;
 
 /// <summary>
-/// Runs of string iterations inside one page, on host memory. Only upwards, only in flat segments, and only where the TLB grants direct
+/// Runs of string iterations inside one page, on host memory. Only upwards, only without alignment checks, only in flat segments, and only where the TLB grants direct
 /// access: not to devices, not to pages that hold code, not in a machine with store buffers.
 /// </summary>
 internal static unsafe class StringRuns
@@ -110,7 +110,7 @@ internal static unsafe class StringRuns
     private static bool TryLinear(CpuState* s, Op* op, int register, byte segment, out ulong linear)
     {
         linear = Strings.Index(s, op, register);
-        if ((s->SystemFlags & Rflags.Df) != 0)
+        if ((s->SystemFlags & Rflags.Df) != 0 || (s->ModeKey & ModeKey.AlignmentChecked) != 0)
             return false;
         if ((s->ModeKey & ModeKey.CodeSizeMask) == 2)
         {

@@ -51,6 +51,7 @@ public static unsafe class SystemInstructionTable
             case Mnemonic.Rdtsc: ModelRegisters.Rdtsc(ref l); break;
             case Mnemonic.Rdtscp: ModelRegisters.Rdtscp(ref l); break;
             case Mnemonic.Rdpid: ModelRegisters.Rdpid(ref l); break;
+            case Mnemonic.Rdrand or Mnemonic.Rdseed: RandomNumbers.Lower(ref l); break;
             case Mnemonic.Rdpmc: ModelRegisters.Rdpmc(ref l); break;
             case Mnemonic.Cpuid: ModelRegisters.Cpuid(ref l); break;
 
@@ -71,6 +72,8 @@ public static unsafe class SystemInstructionTable
             case Mnemonic.Int3: SoftwareInterrupts.Int3(ref l); break;
             case Mnemonic.Int1: SoftwareInterrupts.Int1(ref l); break;
             case Mnemonic.Into: SoftwareInterrupts.Into(ref l); break;
+            // "#UD if an attempt is made to execute this instruction when the processor is not in SMM", which it never is.
+            case Mnemonic.Rsm: Unimplemented.Undefined(ref l); break;
             case Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2: Unimplemented.Undefined(ref l); break;
 
             // Waiting and ordering
@@ -82,7 +85,7 @@ public static unsafe class SystemInstructionTable
             case Mnemonic.Sfence: Fences.Sfence(ref l); break;
             case Mnemonic.Mfence: Fences.Mfence(ref l); break;
             case Mnemonic.Serialize: Fences.Serialize(ref l); break;
-            case Mnemonic.Clflush: Fences.CacheLine(ref l); break;
+            case Mnemonic.Clflush or Mnemonic.Clflushopt or Mnemonic.Clwb: Fences.CacheLine(ref l); break;
             case Mnemonic.Invd or Mnemonic.Wbinvd: Fences.CacheAll(ref l); break;
 
             // Ports

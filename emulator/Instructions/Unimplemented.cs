@@ -25,10 +25,13 @@ public static unsafe class Unimplemented
     public static void Privileged(ref Lowering l)
     {
         l.Flow = FlowKind.Ends;
-        l.Op->Handler = l.Op->Full = &RaisePrivileged;
+        l.Op->Handler = l.Op->Full = &RaiseGeneralProtection;
     }
 
-    private static Op* RaisePrivileged(CpuState* s, Op* op) => Chain.Fault(s, op, Vector.GeneralProtection);
+    /// <summary>Raises #GP(0): "the maximum length of an instruction is 15 bytes; exceeding it causes a general-protection exception".</summary>
+    public static void TooLong(ref Lowering l) => Privileged(ref l);
+
+    private static Op* RaiseGeneralProtection(CpuState* s, Op* op) => Chain.Fault(s, op, Vector.GeneralProtection);
 
     private static Op* RaiseUndefined(CpuState* s, Op* op) => Chain.Fault(s, op, Vector.InvalidOpcode);
 

@@ -72,6 +72,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         for (int i = 0; i < _cpus.Length; i++)
         {
             var cpu = new Cpu(new CpuIndex(i), options.Model, Memory, Bus, options.Profile, options.Profile.StoreBuffer) { Clock = this, Topology = new CpuTopology(options.CpuCount) };
+            cpu.State->RandomState = options.Seed + ((ulong)i << 32);
             var apic = new LocalApic(cpu, Fabric, this);
             cpu.Apic = apic;
             Add(apic);

@@ -117,7 +117,7 @@ public sealed unsafe partial class Machine
             tlbs[i].Rebase(Memory);
         s->Tlb = tlbs + CpuMode.TlbIndex(s);
         // Branch targets may have been found through other translations.
-        s->JumpKey = (jumpKey & ~0xFFU) | s->ModeKey;
+        s->JumpKey = (jumpKey & ~ModeKey.Mask) | s->ModeKey;
         cpu.ClearJumpCache();
         cpu.StoreBuffer.Restore(part.Stores);
         cpu.SetMailbox(part.Mailbox, part.SipiVector);
