@@ -75,7 +75,9 @@ public sealed unsafe class BlockBuilder
             return null;
         b->InstructionCount = (short)instructions;
         DropDeadFlags(ops, count, modeKey);
-        Fuse(ops, count);
+        // Where alignment is checked there are no fast handlers.
+        if ((modeKey & ModeKey.AlignmentChecked) == 0)
+            Fuse(ops, count);
         if (flow != FlowKind.Ends)
         {
             Op* end = ops + count;
@@ -104,8 +106,7 @@ public sealed unsafe class BlockBuilder
         for (int i = 0, run; i < count; i += Math.Max(1, run))
         {
             run = StackRuns.LengthAt(all, i);
-            // Where alignment is checked there are no fast handlers.
-            if (run != 0 && ops[i].Handler != ops[i].Full)
+            if (run != 0)
                 StackRuns.Fuse(all[i], ops + i, run);
         }
     }
@@ -132,6 +133,8 @@ public sealed unsafe class BlockBuilder
     /// </summary>
     public void Join(Block* b)
     {
+        if ((b->ModeKey & ModeKey.AlignmentChecked) != 0)
+            return;
         int count = 0;
         for (int offset = 0; offset < b->ByteCount; count++)
         {
