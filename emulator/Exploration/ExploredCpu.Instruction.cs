@@ -59,10 +59,14 @@ internal sealed unsafe partial class ExploredCpu
             _machine.Accesses.Execute(next, length - inPage, agent, _machine.Shared);
         if (patched && !Validate(linear, physical, length))
             return;
-        Run(decoded, linear + (ulong)length);
+        bool patchable = patched && (_machine.Shared.Of(physical, Math.Min(length, inPage)) & Sharing.Code) != 0;
+        Run(decoded, linear, linear + (ulong)length, patchable);
     }
 
-    private void Run(Stepper.Entry* decoded, ulong next)
+    /// <summary>Where the CPU has come by executing patched code and nothing else, straight on: where that began. Else 0.</summary>
+    private ulong _runStart;
+
+    private void Run(Stepper.Entry* decoded, ulong linear, ulong next, bool patched)
     {
         CpuState* s = _s;
         int shadow = s->InterruptShadow;
@@ -77,6 +81,7 @@ internal sealed unsafe partial class ExploredCpu
             Events.AfterStep(Cpu, retired, shadow, trap);
         if (retired)
             s->Retired++;
+        _runStart = !patched || LinearRip != next ? 0 : _runStart == 0 ? linear : _runStart;
         _trapped = LinearRip != next && !_conflict && IsInt3(decoded);
         // An interrupt that is under way can come before this instruction, and not after it.
         if (open && (s->SystemFlags & Rflags.If) == 0)
@@ -112,6 +117,12 @@ internal sealed unsafe partial class ExploredCpu
             InterruptedProgram program = _programs[--_interrupts];
             if (program.Leave(_s, LinearRip))
                 Expose(program);
+            if (program.Run.IsNone)
+                continue;
+            // What memory holds there by now is what matters.
+            Conflict(Pause.Choice);
+            if (!_conflict)
+                _machine.Returned(this, program.Run);
         }
     }
 

@@ -260,6 +260,7 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         _stackPointer = _s->Registers[4];
         Fetch.Follow(LinearRip);
         (bool flushed, int serialised, ulong start) = (Fetch.Flushed, Fetch.SerialisedAt, Fetch.Start);
+        ulong run = _runStart;
         int interrupts = _interrupts;
         DirectStart.ForgetFault(Cpu);
         _machine.Trace?.Begin(this);
@@ -271,6 +272,7 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         }
         _machine.Trace?.Forget();
         _interrupts = interrupts;
+        _runStart = run;
         CopyState(_before, _s);
         Fetch.TakeBack(flushed, serialised, start);
         _machine.Journal.Undo(mark);
@@ -319,9 +321,10 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
             _machine.Accesses.IsNew = true;
         if (_s->Activity == Activity.Active && nested && _s->Registers[4] != stack)
         {
-            _programs[_interrupts].Enter(_s, rip, _before);
+            _programs[_interrupts].Enter(_s, rip, _before, PatchedRun.At(this, _runStart, rip));
             _interruptedStack[_interrupts++] = stack;
         }
+        _runStart = 0;
         NoteStackSwitch(stack);
         _machine.Interrupted(this, rip);
     }
@@ -380,6 +383,7 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         public LazyFetch Fetch { get; }
         public ulong[] InterruptedStack { get; } = new ulong[4];
         public int Interrupts;
+        public ulong RunStart;
         public InterruptedProgram[] Programs { get; } = [new(), new(), new(), new()];
         public Region[] Regions { get; } = new Region[4];
         public int RegionCount;
@@ -423,6 +427,7 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         capture.SipiVector = Cpu.SipiVector;
         capture.Fetch.CopyFrom(Fetch);
         capture.Interrupts = _interrupts;
+        capture.RunStart = _runStart;
         _interruptedStack.CopyTo(capture.InterruptedStack, 0);
         for (int i = 0; i < _interrupts; i++)
             capture.Programs[i].CopyFrom(_programs[i]);
@@ -439,6 +444,7 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
         Cpu.SetMailbox(capture.Mailbox, capture.SipiVector);
         Fetch.CopyFrom(capture.Fetch);
         _interrupts = capture.Interrupts;
+        _runStart = capture.RunStart;
         capture.InterruptedStack.CopyTo(_interruptedStack, 0);
         for (int i = 0; i < _interrupts; i++)
             _programs[i].CopyFrom(capture.Programs[i]);
@@ -462,6 +468,11 @@ internal sealed unsafe partial class ExploredCpu : CpuObserver
             hash = StateMixer.Mix(StateMixer.Mix(hash, store.Address ^ (ulong)store.Size << 56), store.Value);
         }
         hash = StateMixer.Mix(hash, (ulong)Cpu.Mailbox ^ (ulong)_interrupts << 8 ^ (Fetch.Flushed ? 1UL << 16 : 0));
+        if (_runStart != 0)
+            hash = StateMixer.Mix(hash, _runStart);
+        for (int i = 0; i < _interrupts; i++)
+            if (!_programs[i].Run.IsNone)
+                hash = StateMixer.Mix(hash, _programs[i].Run.Hash);
         return StateMixer.Mix(hash, Fetch.Hash(_machine.Shared.Units, _machine.Run.Checks));
     }
 

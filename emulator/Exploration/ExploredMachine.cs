@@ -30,6 +30,8 @@ internal interface ITrace
 
     void Stale(ExploredCpu cpu, StaleOutcome outcome, bool torn);
 
+    void ReturnsInside(ExploredCpu cpu, ulong start);
+
     void Unsynchronised(ExploredCpu cpu, ulong linear, ulong physical, ReadOnlySpan<byte> bytes, IReadOnlyList<CodeVersion> versions, XmcVerdict verdict);
 }
 
@@ -274,6 +276,15 @@ internal sealed unsafe class ExploredMachine : IDisposable
     {
         Trace?.Interrupted(cpu);
         _run.Interrupted(cpu, savedRip);
+    }
+
+    /// <summary>A handler has returned: if to the inside of an instruction that was patched meanwhile, that is told.</summary>
+    public void Returned(ExploredCpu cpu, in PatchedRun run)
+    {
+        if (run.Covers(cpu, cpu.LinearRip) is not { } start)
+            return;
+        Trace?.ReturnsInside(cpu, start);
+        Finding ??= _run.ReturnsInside(cpu, start);
     }
 
     public void Raised(ExploredCpu cpu, Vector vector) => _run.Raised(cpu, vector);

@@ -133,6 +133,9 @@ public sealed class GuestSubject : Subject
         public override Finding? Unsynchronised(ExploredCpu cpu, ulong linear, XmcVerdict verdict) =>
             new(FindingKind.UnsynchronisedExecution, $"CPU {cpu.Index} at {subject.Describe(linear)}: {verdict.Reason}");
 
+        public override Finding? ReturnsInside(ExploredCpu cpu, ulong start) => new(FindingKind.SavedRipInsidePatch,
+            $"CPU {cpu.Index} was interrupted at {subject.Describe(cpu.LinearRip)}, and comes back to the inside of what is now one instruction at {subject.Describe(start)}");
+
         public override Finding? After(ExploredMachine machine, ExploredCpu cpu)
         {
             if (DirectStart.ActivityOf(cpu.Cpu) == Activity.Shutdown)

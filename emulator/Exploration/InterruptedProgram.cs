@@ -54,9 +54,13 @@ internal sealed unsafe class InterruptedProgram
     /// <summary>It is an NMI's.</summary>
     public bool IsNmi { get; private set; }
 
+    /// <summary>The patched code in the middle of which it was interrupted; none where it was not.</summary>
+    public PatchedRun Run { get; private set; }
+
     /// <summary>An interrupt has just been taken.</summary>
-    public void Enter(CpuState* s, ulong rip, CpuState* before)
+    public void Enter(CpuState* s, ulong rip, CpuState* before, PatchedRun run)
     {
+        Run = run;
         IsNmi = s->NmiBlocked != 0 && before->NmiBlocked == 0;
         _held = _original = AllRegisters;
         _lowClean = 0;
@@ -139,7 +143,7 @@ internal sealed unsafe class InterruptedProgram
 
     public void CopyFrom(InterruptedProgram other)
     {
-        IsNmi = other.IsNmi;
+        (IsNmi, Run) = (other.IsNmi, other.Run);
         (_held, _original, _lowClean, _heldFlags, _frame) = (other._held, other._original, other._lowClean, other._heldFlags, other._frame);
         other._values.CopyTo(_values, 0);
         _slotCount = other._slotCount;

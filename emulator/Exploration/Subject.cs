@@ -67,6 +67,10 @@ internal abstract class SubjectRun(Machine machine)
     /// <returns>What is wrong, where that ends the path.</returns>
     public virtual Finding? Unsynchronised(ExploredCpu cpu, ulong linear, XmcVerdict verdict) => null;
 
+    /// <summary>An interrupt handler has returned to where memory by now holds the inside of an instruction.</summary>
+    /// <returns>What is wrong, where that ends the path.</returns>
+    public virtual Finding? ReturnsInside(ExploredCpu cpu, ulong start) => null;
+
     /// <summary>Looks at the machine after an event of a CPU: what is wrong, if it shows already.</summary>
     public virtual Finding? After(ExploredMachine machine, ExploredCpu cpu) => null;
 

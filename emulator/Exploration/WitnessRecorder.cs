@@ -137,6 +137,8 @@ internal sealed class WitnessRecorder(ExploredMachine machine, WitnessText text,
         Note("serialises");
     }
 
+    public void ReturnsInside(ExploredCpu cpu, ulong start) => Note($"returns to {text.Describe(cpu.LinearRip)}, inside of what is now one instruction at {text.Describe(start)}");
+
     public void Unsynchronised(ExploredCpu cpu, ulong linear, ulong physical, ReadOnlySpan<byte> bytes, IReadOnlyList<CodeVersion> versions, XmcVerdict verdict)
     {
         Race.Executes(cpu, linear, physical, bytes, versions, verdict);

@@ -3,14 +3,22 @@
 #include "jump_label.h"
 #include "kernel.h"
 #include "protocol.h"
+#include "sites.h"
 #include "text_poke.h"
 
-static const u8 nop2[] = { BYTES_NOP2 }, nop5[] = { BYTES_NOP5 };
+static const u8 nop2[] = { BYTES_NOP2 }, nop5[] = { BYTES_NOP5 }, two_nops[] = { BYTES_TWO_NOPS };
 
 struct jump_label_patch {
 	u8 code[POKE_MAX_OPCODE_SIZE];
 	unsigned int size;
 };
+
+static const u8 *nop_of(const struct jump_entry *entry, unsigned int size)
+{
+	if (size == JMP8_INSN_SIZE)
+		return nop2;
+	return jump_entry_key(entry) == &two_nops_key.key ? two_nops : nop5;
+}
 
 /* Whatever it is at the moment, it keeps its size. */
 unsigned int arch_jump_entry_size(const struct jump_entry *entry)
@@ -19,7 +27,7 @@ unsigned int arch_jump_entry_size(const struct jump_entry *entry)
 
 	if (code[0] == JMP8_INSN_OPCODE || memcmp(code, nop2, sizeof(nop2)) == 0)
 		return JMP8_INSN_SIZE;
-	BUG_ON(code[0] != JMP32_INSN_OPCODE && memcmp(code, nop5, sizeof(nop5)));
+	BUG_ON(code[0] != JMP32_INSN_OPCODE && memcmp(code, nop_of(entry, JMP32_INSN_SIZE), JMP32_INSN_SIZE));
 	return JMP32_INSN_SIZE;
 }
 
@@ -46,7 +54,7 @@ static void make_code(const struct jump_entry *entry, enum jump_label_type type,
 	else if (entry->alternative)
 		jump_to(p, from, jump_entry_alternative(entry));
 	else
-		memcpy(p->code, p->size == JMP8_INSN_SIZE ? nop2 : nop5, p->size);
+		memcpy(p->code, nop_of(entry, p->size), p->size);
 }
 
 void arch_jump_label_code(const struct jump_entry *entry, enum jump_label_type type, u8 *code)

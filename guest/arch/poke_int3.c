@@ -117,7 +117,7 @@ out_put:
 
 void text_poke_loc_init(struct text_poke_loc *tp, unsigned long addr, const void *opcode, size_t len)
 {
-	static const u8 nop2[] = { BYTES_NOP2 }, nop5[] = { BYTES_NOP5 };
+	static const u8 nop2[] = { BYTES_NOP2 }, nop5[] = { BYTES_NOP5 }, two_nops[] = { BYTES_TWO_NOPS };
 	const u8 *byte = opcode;
 
 	BUG_ON(len > POKE_MAX_OPCODE_SIZE);
@@ -129,7 +129,7 @@ void text_poke_loc_init(struct text_poke_loc *tp, unsigned long addr, const void
 	else if (byte[0] == JMP32_INSN_OPCODE)
 		memcpy(&tp->disp, byte + 1, sizeof(tp->disp));
 	else
-		BUG_ON(memcmp(byte, len == JMP8_INSN_SIZE ? nop2 : nop5, len));
+		BUG_ON(len == JMP8_INSN_SIZE ? memcmp(byte, nop2, len) : memcmp(byte, nop5, len) && memcmp(byte, two_nops, len));
 }
 
 /* Linux: on_each_cpu(do_sync_core, NULL, 1). */

@@ -106,7 +106,7 @@ jump_site_\name\()_new:
  *	0x4400 to 0x748d: the sites are the end of the text, and behind it nothing is mapped (guest.lds);
  *	0x260040 and more (32 bits): beyond _end, where nothing is mapped either.
  */
-	.macro NOP5_SITE name, key, align, offset
+	.macro NOP5_SITE name, key, align, offset, two=0
 	.balign	\align, 0xcc
 	.fill	\offset - 16, 1, 0xcc
 	.globl run_site_\name
@@ -116,9 +116,17 @@ run_site_\name:
 	.globl jump_site_\name
 jump_site_\name:
 #ifdef __x86_64__
+	.if	\two
+	.byte	0x0f, 0x1f, 0x00, 0x66, 0x90	/* nopl (%rax); xchg %ax, %ax */
+	.else
 	.byte	0x0f, 0x1f, 0x44, 0x00, 0x00	/* nopl 0(%rax,%rax,1) */
+	.endif
 #else
+	.if	\two
+	.byte	0x8d, 0x76, 0x00, 0x89, 0xf6	/* lea 0(%esi), %esi; mov %esi, %esi */
+	.else
 	.byte	0x3e, 0x8d, 0x74, 0x26, 0x00	/* lea %ds:0(%esi,%eiz,1), %esi */
+	.endif
 #endif
 	.size	jump_site_\name, 5
 1:	xorl	%eax, %eax
@@ -194,6 +202,9 @@ jump_site_\name\()_new:		/* e9 20 00 00 00 or e9 20 01 00 00 */
 	NOP5_SITE	batch_line, batch_key, 64, 62
 
 	NOP5_SITE	page, page_key, 4096, 4094	/* across two pages */
+
+/* Five bytes of two instructions, as ftrace had them in 2008: a return address may lie between. */
+	NOP5_SITE	two_nops, two_nops_key, 64, 32, 1
 
 /* site=init: the same key owns a site that outlives boot and one that does not. */
 	MAIL_SITE	init_core, init_key

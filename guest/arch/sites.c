@@ -19,6 +19,7 @@ DEFINE_STATIC_KEY_FALSE(handler_key);
 DEFINE_STATIC_KEY_FALSE(handler_line_key);
 DEFINE_STATIC_KEY_FALSE(nmi_key);
 DEFINE_STATIC_KEY_FALSE(init_key);
+DEFINE_STATIC_KEY_FALSE(two_nops_key);
 static DEFINE_STATIC_KEY_FALSE(likely_key);
 static DEFINE_STATIC_KEY_FALSE(unlikely_key);
 
@@ -39,6 +40,7 @@ struct site_run run_site_batch_jmp5(const u32 *seq);
 struct site_run run_site_batch_quad(const u32 *seq);
 struct site_run run_site_batch_line(const u32 *seq);
 struct site_run run_site_init_core(const u32 *seq);
+struct site_run run_site_two_nops(const u32 *seq);
 
 /* Static branches in C, where the compiler put them: a jump that becomes a NOP ... */
 static noinline struct site_run run_site_likely(const u32 *seq)
@@ -84,6 +86,8 @@ const struct site sites[] = {
 	{ "batch", "four sites of one key", &batch_key.key, SITE_CALLED,
 	  { run_site_batch_short, run_site_batch_jmp5, run_site_batch_quad, run_site_batch_line } },
 	{ "init", "two sites of one key, one in freed init text: skipped", &init_key.key, SITE_CALLED, { run_site_init_core } },
+	{ "two-nops", "two NOPs <-> 5-byte jump: a CPU that is interrupted between them comes back inside of it", &two_nops_key.key, SITE_CALLED,
+	  { run_site_two_nops } },
 	{ "init-unchecked", "the same, patched all the same: it must panic", &init_key.key, SITE_CALLED, { run_site_init_core } },
 };
 const unsigned int nr_sites = ARRAY_SIZE(sites);

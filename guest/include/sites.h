@@ -35,6 +35,7 @@ extern const unsigned int nr_sites;
 #define SITE_IS_INIT(site) ((site)->key == &init_key.key)
 
 extern struct static_key_false init_key;
+extern struct static_key_false two_nops_key;
 
 struct site_run run_site_init(const u32 *seq); /* init text */
 

@@ -26,6 +26,7 @@ internal static class WitnessCatalogue
         new("int3-p6", "p6", "protocol=int3 explore=1"),
         new("int3-ipi-p6-strict", "p6-strict", "protocol=int3-ipi explore=1"),
         new("int3-ipi-line-intel", "intel", "protocol=int3-ipi explore=1 site=line"),
+        new("stop-machine-two-nops", "p6", "protocol=stop-machine explore=1 site=two-nops"),
         new("int3-ipi-handler-mfence-intel", "intel", "protocol=int3-ipi explore=0 site=handler sync=mfence"),
     ];
 

@@ -44,6 +44,21 @@ public sealed class GuestVerdictTests
     [InlineData("protocol=merged site=line", FindingKind.TornInstruction)]
     public void Guest_AcrossUnitsOfFetching_NeedsEverySync(string choices, FindingKind? finding) => Check("intel", choices, finding);
 
+    /// <summary>Nobody executes the site while it changes, and every CPU serialises; but one was interrupted inside. A NOP of one piece has no inside.</summary>
+    [Theory]
+    [InlineData("p6", "protocol=stop-machine site=two-nops", FindingKind.SavedRipInsidePatch)]
+    [InlineData("intel", "protocol=stop-machine site=two-nops", FindingKind.SavedRipInsidePatch)]
+    [InlineData("amd", "protocol=stop-machine site=two-nops", FindingKind.SavedRipInsidePatch)]
+    [InlineData("coherent", "protocol=stop-machine site=two-nops", FindingKind.SavedRipInsidePatch)]
+    [InlineData("intel", "protocol=text-poke-bp site=two-nops", FindingKind.SavedRipInsidePatch)]
+    [InlineData("p6", "protocol=stop-machine site=jmp5", null)]
+    [InlineData("intel", "protocol=stop-machine site=jmp5", null)]
+    [InlineData("amd", "protocol=stop-machine site=jmp5", null)]
+    [InlineData("coherent", "protocol=stop-machine site=jmp5", null)]
+    [InlineData("intel", "protocol=stop-machine site=jmp5 patches=2", null)]
+    [InlineData("intel", "protocol=text-poke-bp site=batch", null)]
+    public void Guest_InterruptedInsideOfWhatIsPatched_ComesBackIntoOneInstruction(string profile, string choices, FindingKind? finding) => Check(profile, choices, finding);
+
     /// <summary>Every IPI ends in IRET: what is wrong with the sync or the answer shows between them and the IRET, and nowhere else.</summary>
     [Theory]
     [InlineData("sync=mfence", null)]

@@ -72,6 +72,9 @@ public sealed class ExploredMatrix(BootImage image, MachineOptions options, Expl
         yield return "protocol=int3-ipi int3=die";
         yield return "protocol=int3-ipi-final int3=die";
         yield return "protocol=text-poke-bp int3=die";
+        foreach (string site in (string[])["two-nops", "jmp5"])
+            yield return $"protocol=stop-machine site={site}";
+        yield return "protocol=text-poke-bp site=two-nops";
         yield return "protocol=stop-machine site=nmi";
         yield return "protocol=stop-machine-nmi site=nmi";
     }

@@ -14,7 +14,7 @@ public sealed record MatrixAxis(string Name, string Default, IReadOnlyList<strin
     public static readonly MatrixAxis Site = new("site", "short",
     [
         "short", "short-nop", "jmp5", "quad", "granule", "line", "page", "jump5", "jump5-granule", "jump5-line", "jump5-split", "handler", "handler-line", "nmi",
-        "likely", "unlikely", "batch", "init",
+        "likely", "unlikely", "batch", "init", "two-nops",
     ]);
 
     /// <summary>In the order of the guest's result line, and of our JSON.</summary>
