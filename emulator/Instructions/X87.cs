@@ -7,7 +7,7 @@ namespace Emu.Instructions;
 /// The x87 register stack, pending exceptions and the pointers to the last instruction, as all x87 families use them. Names are the manual's (SDM Vol. 1,
 /// "Programming with the x87 FPU").
 /// </summary>
-public static unsafe class X87
+public static unsafe partial class X87
 {
     /// <summary>The exceptions that the control word can mask: IM to PM, at the positions of IE to PE in the status word.</summary>
     public const ushort ExceptionMask = 0x3F;

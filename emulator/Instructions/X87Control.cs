@@ -107,16 +107,18 @@ public static unsafe class X87Control
         public static void Execute(CpuState* s, Op* op)
         {
             X87.Free(s, op->Reg0);
+            s->Floating.Status &= 0xFFFF ^ X87Status.C1;
         }
     }
 
-    /// <summary>FFREEP: FFREE, and TOP moves as if popped (AMD, "FFREEP"; every Intel CPU since the 80287 executes it).</summary>
+    /// <summary>FFREEP: FFREE and a pop (AMD, "FFREEP"; every Intel CPU since the 80287 executes it).</summary>
     public readonly struct FreePop : IX87Operation
     {
         public static void Execute(CpuState* s, Op* op)
         {
             X87.Free(s, op->Reg0);
-            X87.MoveTop(s, 1);
+            X87.Pop(s);
+            s->Floating.Status &= 0xFFFF ^ X87Status.C1;
         }
     }
 }

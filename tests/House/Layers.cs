@@ -8,6 +8,7 @@ internal sealed partial class Layers
     /// <summary>Low to high: folder, and its namespace.</summary>
     public static readonly (string Folder, string Namespace)[] Order =
     [
+        ("Float", "Emu.Float"),
         ("Memory", "Emu.Memory"),
         ("Fetch", "Emu.Fetch"),
         ("Cpu", "Emu.Cpus"),
@@ -66,6 +67,6 @@ internal sealed partial class Layers
     [GeneratedRegex(@"\b(?:class|struct|record|enum|interface|delegate)\s+(?:struct\s+|class\s+)?([A-Z]\w*)")]
     private static partial Regex TypeDeclaration();
 
-    [GeneratedRegex(@"(?<![\w.])(Emu\.)?(Memory|Fetch|Cpus|Instructions|Execution|Interrupts|Devices|Boot|Machines|Scenarios|Exploration)\b(?:\.([A-Z]\w*))?")]
+    [GeneratedRegex(@"(?<![\w.])(Emu\.)?(Float|Memory|Fetch|Cpus|Instructions|Execution|Interrupts|Devices|Boot|Machines|Scenarios|Exploration)\b(?:\.([A-Z]\w*))?")]
     private static partial Regex QualifiedName();
 }
