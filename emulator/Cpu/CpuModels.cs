@@ -12,7 +12,7 @@ public static class CpuModels
 {
     private static readonly CpuFeatureSet P6 =
     [
-        F.Fpu, F.Pse, F.Tsc, F.Msr, F.Pae, F.Mce, F.Cx8, F.Apic, F.Sep, F.Mtrr, F.Pge, F.Mca, F.Cmov, F.Pat, F.Pse36, F.Fxsr, F.Sse,
+        F.Fpu, F.Pse, F.Tsc, F.Msr, F.Pae, F.Mce, F.Cx8, F.Apic, F.Sep, F.Mtrr, F.Pge, F.Mca, F.Cmov, F.Pat, F.Pse36, F.Mmx, F.Fxsr, F.Sse,
         F.MultibyteNop, F.Vme, F.De,
     ];
 
@@ -26,6 +26,7 @@ public static class CpuModels
         .. P6, F.Clflush, F.Sse2, F.Monitor, F.Cx16, F.X2Apic, F.TscDeadline, F.Movbe, F.Popcnt, F.FsGsBase, F.Bmi1, F.Smep, F.Bmi2, F.Erms,
         F.Adx, F.Smap, F.Syscall, F.Nx, F.Gigabyte, F.Rdtscp, F.LongMode, F.LahfLm, F.Lzcnt, F.Prefetchw, F.InvariantTsc, F.Arat, F.TscAdjust, F.Pcid, F.Invpcid,
         F.Rdrand, F.Rdseed, F.Clflushopt,
+        F.Sse3, F.Ssse3, F.Sse41, F.Sse42, F.Aes, F.Pclmulqdq,
     ];
 
     /// <summary>Coppermine: the CPU of the 2009 mail's "older archs lacking mfence".</summary>
@@ -89,11 +90,11 @@ public static class CpuModels
     public static CpuModel AlderLake { get; } = new()
     {
         Name = "alderlake",
-        Description = "Intel Core i7-12700 (Alder Lake, 2021): as skylake, with SERIALIZE, UMIP, RDPID, CLWB and #AC for split locks",
+        Description = "Intel Core i7-12700 (Alder Lake, 2021): as skylake, with SHA, SERIALIZE, UMIP, RDPID, CLWB and #AC for split locks",
         Vendor = CpuVendor.Intel,
         Brand = "12th Gen Intel(R) Core(TM) i7-12700 @ 1.00GHz",
         Signature = 0x0009_0672, // family 6, model 97h, stepping 2
-        Features = [.. SkylakeFeatures, F.Serialize, F.Umip, F.Rdpid, F.Clwb, F.CoreCapabilities],
+        Features = [.. SkylakeFeatures, F.Serialize, F.Umip, F.Rdpid, F.Clwb, F.CoreCapabilities, F.Sha],
         PhysicalAddressBits = 46,
         DefaultProfile = "intel",
         MaxBasicLeaf = 0x20,

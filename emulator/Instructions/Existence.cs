@@ -20,6 +20,7 @@ public static class Existence
     {
         CpuidFeature.X64 => model.Has(F.LongMode),
         CpuidFeature.ADX => model.Has(F.Adx),
+        CpuidFeature.AES => model.Has(F.Aes),
         // Where they do not exist, BSF and BSR are executed instead.
         CpuidFeature.BMI1 => model.Has(F.Bmi1) || code is Code.Tzcnt_r16_rm16 or Code.Tzcnt_r32_rm32 or Code.Tzcnt_r64_rm64,
         CpuidFeature.LZCNT => true,
@@ -34,11 +35,13 @@ public static class Existence
         CpuidFeature.FSGSBASE => model.Has(F.FsGsBase),
         CpuidFeature.FXSR => model.Has(F.Fxsr),
         CpuidFeature.INVPCID => model.Has(F.Invpcid),
-        CpuidFeature.MMX => model.Has(F.Mmx),
+        // PADDQ came to MMX registers with SSE2.
+        CpuidFeature.MMX => model.Has(code == Code.Paddq_mm_mmm64 ? F.Sse2 : F.Mmx),
         CpuidFeature.MONITOR => model.Has(F.Monitor),
         CpuidFeature.MOVBE => model.Has(F.Movbe),
         CpuidFeature.MSR => model.Has(F.Msr),
         CpuidFeature.MULTIBYTENOP => model.Has(F.MultibyteNop),
+        CpuidFeature.PCLMULQDQ => model.Has(F.Pclmulqdq),
         CpuidFeature.POPCNT => model.Has(F.Popcnt),
         CpuidFeature.PREFETCHW or CpuidFeature.D3NOW when IsPrefetch(code) => model.Has(F.Prefetchw),
         CpuidFeature.RDPID => model.Has(F.Rdpid),
@@ -47,6 +50,7 @@ public static class Existence
         CpuidFeature.RDTSCP => model.Has(F.Rdtscp),
         CpuidFeature.SEP => model.Has(F.Sep),
         CpuidFeature.SERIALIZE => model.Has(F.Serialize),
+        CpuidFeature.SHA => model.Has(F.Sha),
         CpuidFeature.SMAP => model.Has(F.Smap),
         CpuidFeature.SSE => model.Has(F.Sse),
         CpuidFeature.SSE2 => model.Has(F.Sse2),

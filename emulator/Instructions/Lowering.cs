@@ -220,6 +220,26 @@ public unsafe ref struct Lowering
             Select<TForm>(size, address);
     }
 
+    /// <summary>
+    /// Selects the handlers of a vector step for XMM registers (<see cref="W128"/>) or MMX registers (<see cref="W64"/>); they look at the unit first
+    /// where that is needed. A step on registers has a Full handler all the same.
+    /// </summary>
+    public void SelectVector<TStep, TUnit, W>(AddressForm address) where TStep : struct, IStep where TUnit : struct, IFloatingUnit where W : struct, IWidth
+    {
+        Op->OperandSize = (byte)(W.Bits / 8);
+        if ((Mode & ModeKey.FloatingChecked) != 0)
+        {
+            Op->Handler = Op->Full = &Checked<Step<TStep>, TUnit>.Run<W, Full>;
+            return;
+        }
+        if (address == AddressForm.None)
+            Op->Handler = Op->Full = &Step<TStep>.Run<W, NoMemory>;
+        else
+            SelectMemory<Step<TStep>, W>(address);
+        if (WantsStepType)
+            StepType = TypeOf<TStep, W>(address);
+    }
+
     /// <summary>Sixteen times the number of an XMM or MMX register operand: its place, see <see cref="FloatingRegisters"/>.</summary>
     public readonly byte VectorOf(int operand)
     {

@@ -31,6 +31,12 @@ public readonly struct W64 : IWidth
     public static int Bits => 64;
 }
 
+/// <summary>An XMM register. Of vector instructions alone, for which <see cref="W64"/> is an MMX register (see <see cref="VectorRegister"/>).</summary>
+public readonly struct W128 : IWidth
+{
+    public static int Bits => 128;
+}
+
 /// <summary>Arithmetic helpers that fold to nothing for a given width.</summary>
 public static unsafe class Width
 {

@@ -94,7 +94,10 @@ public static unsafe class SystemInstructionTable
             case Mnemonic.Insb or Mnemonic.Insw or Mnemonic.Insd: PortIo.String<PortIo.Ins>(ref l); break;
             case Mnemonic.Outsb or Mnemonic.Outsw or Mnemonic.Outsd: PortIo.String<PortIo.Outs>(ref l); break;
 
-            default: Unimplemented.Lower(ref l); break;
+            default:
+                if (!VectorInstructionTable.TryLower(ref l))
+                    Unimplemented.Lower(ref l);
+                break;
         }
     }
 

@@ -39,11 +39,11 @@ internal sealed partial class Layers
         }
     }
 
-    /// <summary>Position of a file's folder in <see cref="Order"/>, or -1.</summary>
+    /// <summary>Position of a file's folder in <see cref="Order"/>, or -1; folders in it belong to the same layer.</summary>
     public static int OfFile(string file)
     {
         string[] parts = file.Split('/');
-        return parts.Length == 3 && parts[0] == "emulator" ? Array.FindIndex(Order, l => l.Folder == parts[1]) : -1;
+        return parts.Length >= 3 && parts[0] == "emulator" ? Array.FindIndex(Order, l => l.Folder == parts[1]) : -1;
     }
 
     /// <summary>What a file names that lies above it, as "line: name".</summary>

@@ -122,6 +122,39 @@ public sealed unsafe class ChainTests
         ["sldt"] = a => a.sldt(eax),
         ["smsw m"] = a => a.smsw(__word_ptr[rsi]),
         ["lar"] = a => a.lar(eax, ecx),
+        ["paddb x,x"] = a => a.paddb(xmm1, xmm2),
+        ["pand x,m"] = a => a.pand(xmm1, __xmmword_ptr[rsi]),
+        ["paddusw mm,m"] = a => a.paddusw(mm1, __qword_ptr[rsi]),
+        ["pmaddwd"] = a => a.pmaddwd(xmm1, __xmmword_ptr[rsi]),
+        ["pshufd"] = a => a.pshufd(xmm1, xmm2, 0x1B),
+        ["shufps m"] = a => a.shufps(xmm1, __xmmword_ptr[rsi], 0x1B),
+        ["packuswb"] = a => a.packuswb(xmm1, xmm2),
+        ["punpckhbw mm"] = a => a.punpckhbw(mm1, mm2),
+        ["psraw x,x"] = a => a.psraw(xmm1, xmm2),
+        ["psrldq"] = a => a.psrldq(xmm1, 3),
+        ["movups m,x"] = a => a.movups(__xmmword_ptr[rsi + rcx], xmm1),
+        ["movss x,m"] = a => a.movss(xmm1, __dword_ptr[rsi]),
+        ["movd r,x"] = a => a.movd(eax, xmm1),
+        ["movq m,mm"] = a => a.movq(__qword_ptr[rsi], mm1),
+        ["pmovmskb"] = a => a.pmovmskb(eax, xmm1),
+        ["pinsrw m"] = a => a.pinsrw(xmm1, __word_ptr[rsi], 3),
+        ["maskmovdqu"] = a => a.maskmovdqu(xmm1, xmm2),
+        ["fxsave"] = a => a.fxsave(__[rsi]),
+        ["pshufb m"] = a => a.pshufb(xmm1, __xmmword_ptr[rsi]),
+        ["palignr mm"] = a => a.palignr(mm1, mm2, 3),
+        ["phaddsw"] = a => a.phaddsw(xmm1, xmm2),
+        ["pmovzxbq m"] = a => a.pmovzxbq(xmm1, __word_ptr[rsi]),
+        ["ptest m"] = a => a.ptest(xmm1, __xmmword_ptr[rsi]),
+        ["pblendvb"] = a => a.pblendvb(xmm1, xmm2),
+        ["insertps m"] = a => a.insertps(xmm1, __dword_ptr[rsi], 0x1E),
+        ["pcmpistri m"] = a => a.pcmpistri(xmm1, __xmmword_ptr[rsi], 0x0C),
+        ["mpsadbw"] = a => a.mpsadbw(xmm1, xmm2, 1),
+        ["aesenc m"] = a => a.aesenc(xmm1, __xmmword_ptr[rsi]),
+        ["aeskeygenassist"] = a => a.aeskeygenassist(xmm1, xmm2, 1),
+        ["pclmulqdq m"] = a => a.pclmulqdq(xmm1, __xmmword_ptr[rsi], 0x11),
+        ["sha256rnds2 m"] = a => a.sha256rnds2(xmm1, __xmmword_ptr[rsi]),
+        ["crc32 m"] = a => a.crc32(eax, __dword_ptr[rsi]),
+        ["ldmxcsr"] = a => a.ldmxcsr(__dword_ptr[rsi]),
     };
 
     [Theory]
@@ -130,6 +163,8 @@ public sealed unsafe class ChainTests
     {
         using var cpu = new TestCpu();
         CpuState* s = cpu.S;
+        s->Paging.Cr4 |= ControlBits.Cr4OsFxsr;
+        CpuMode.Update(s);
         cpu.Load(_programs[name]);
         byte[] bytes = cpu.Read(TestCpu.CodeAt, 16);
         Decoder decoder = Decoder.Create(64, bytes, TestCpu.CodeAt);
