@@ -14,17 +14,10 @@ public sealed class DebugExit : IPortDevice
     /// <param name="stop">Called with the value; stops the machine after the present instruction.</param>
     public DebugExit(Action<uint> stop) => _stop = stop;
 
-    /// <summary>What was written last; null before.</summary>
-    public uint? Value { get; private set; }
-
     /// <summary>Puts the register on the bus, where QEMU's has four ports as well.</summary>
     public void AttachTo(Bus bus, ushort port = DefaultPort) => bus.AttachPorts(port, 4, this, width: 4);
 
     public uint Read(ushort port, int size) => 0;
 
-    public void Write(ushort port, int size, uint value)
-    {
-        Value = value;
-        _stop(value);
-    }
+    public void Write(ushort port, int size, uint value) => _stop(value);
 }

@@ -14,6 +14,9 @@ public sealed class PciHost : IPortDevice, IMmioDevice, ISnapshotted
     public const ushort AddressPort = 0xCF8;
     public const ushort DataPort = 0xCFC;
 
+    /// <summary>The ISA line of INTA# of all functions.</summary>
+    public const int Irq = 11;
+
     /// <summary>Where functions may have memory: from the end of RAM below 4 GiB to the I/O APIC.</summary>
     public const ulong WindowStart = PhysicalMemory.LowLimit;
     public const ulong WindowEnd = 0xFEC0_0000;
@@ -28,13 +31,21 @@ public sealed class PciHost : IPortDevice, IMmioDevice, ISnapshotted
     private static readonly BitField s_enable = new("Enable", 31);
     private static readonly RegisterLayout s_address = new(0, "CONFIG_ADDRESS", RegisterAccess.ReadWrite, s_register, s_function, s_device, s_bus, s_enable);
 
+    /// <summary>Where the machine puts memory of functions, from here upwards.</summary>
+    private const uint FirstMemory = 0xFEB0_0000;
+
     private readonly PciFunction?[] _functions = new PciFunction?[Slots];
+    private readonly bool[] _asserted = new bool[Slots];
     private readonly Bus _bus;
+    private readonly IIrqLine _irq;
+    private uint _nextMemory = FirstMemory;
     private uint _selected;
 
-    public PciHost(Bus bus)
+    /// <param name="irq">The level-triggered line that all functions share: <see cref="Irq"/>.</param>
+    public PciHost(Bus bus, IIrqLine irq)
     {
         _bus = bus;
+        _irq = irq;
         Add(0, new PciFunction(new PciIdentity(0x8086, 0x1237, 0x02, PciClass.HostBridge)));
     }
 
@@ -50,12 +61,19 @@ public sealed class PciHost : IPortDevice, IMmioDevice, ISnapshotted
         _bus.AttachBridge(WindowStart, WindowEnd - WindowStart, this);
     }
 
-    /// <summary>Plugs a function in, as function 0 of a device.</summary>
+    /// <summary>Plugs a function in, as function 0 of a device; gives it, as firmware would, its memory and its interrupt line.</summary>
     public void Add(int device, PciFunction function)
     {
         if (_functions[device] != null)
             throw new ArgumentException($"PCI device {device} is there already", nameof(device));
         _functions[device] = function;
+        function.OnInterrupt = asserted => SetInterrupt(device, asserted);
+        if (function.MemoryLength == 0)
+            return;
+        uint length = (uint)function.MemoryLength;
+        uint address = (_nextMemory + length - 1) & (0 - length);
+        _nextMemory = address + length;
+        function.Assign(address, Irq);
     }
 
     public uint Read(ushort port, int size)
@@ -108,6 +126,8 @@ public sealed class PciHost : IPortDevice, IMmioDevice, ISnapshotted
     public void Save(BinaryWriter writer)
     {
         writer.Write(_selected);
+        foreach (bool asserted in _asserted)
+            writer.Write(asserted);
         foreach (PciFunction? f in _functions)
             f?.Save(writer);
     }
@@ -115,8 +135,19 @@ public sealed class PciHost : IPortDevice, IMmioDevice, ISnapshotted
     public void Restore(BinaryReader reader)
     {
         _selected = reader.ReadUInt32();
+        for (int i = 0; i < Slots; i++)
+            _asserted[i] = reader.ReadBoolean();
         foreach (PciFunction? f in _functions)
             f?.Restore(reader);
+    }
+
+    /// <summary>The line is asserted while any function asserts it.</summary>
+    private void SetInterrupt(int device, bool asserted)
+    {
+        if (_asserted[device] == asserted)
+            return;
+        _asserted[device] = asserted;
+        _irq.Set(Array.IndexOf(_asserted, true) >= 0);
     }
 
     private PciFunction? Selected() =>
@@ -171,18 +202,15 @@ public class PciFunction : ISnapshotted
     /// <summary>Bits that software may change.</summary>
     private readonly byte[] _writable = new byte[256];
     private readonly int _bar;
-    private readonly ulong _length;
-    private readonly IIrqLine? _irq;
     private bool _pending;
 
     /// <param name="bar">Which base address register holds the memory range; ignored without one.</param>
     /// <param name="length">Bytes of that range, a power of two; 0 for none.</param>
-    /// <param name="irq">Where INTA# goes; null for a function that does not interrupt.</param>
-    public PciFunction(PciIdentity identity, int bar = 0, ulong length = 0, IIrqLine? irq = null)
+    /// <param name="interrupts">The function has INTA#.</param>
+    public PciFunction(PciIdentity identity, int bar = 0, ulong length = 0, bool interrupts = false)
     {
         _bar = FirstBar + 4 * bar;
-        _length = length;
-        _irq = irq;
+        MemoryLength = length;
         Put16(0x00, identity.Vendor);
         Put16(0x02, identity.Device);
         Put32(0x08, (identity.Class << 8) | identity.Revision);
@@ -193,11 +221,17 @@ public class PciFunction : ISnapshotted
         MakeWritable(LatencyTimer, 1, 0xF8);
         if (length != 0)
             MakeWritable(_bar, 4, (uint)(0 - length));
-        if (irq == null)
+        if (!interrupts)
             return;
         _configuration[InterruptPin] = 1;
         MakeWritable(InterruptLine, 1, 0xFF);
     }
+
+    /// <summary>Bytes of its memory range; 0 when it has none.</summary>
+    public ulong MemoryLength { get; }
+
+    /// <summary>Told when INTA# is asserted and released; set by the bus that it is plugged into.</summary>
+    internal Action<bool>? OnInterrupt { get; set; }
 
     /// <summary>True while INTA# is asserted.</summary>
     public bool InterruptPending => _pending && !s_interruptOff.IsSet(Get16(Command));
@@ -213,6 +247,7 @@ public class PciFunction : ISnapshotted
         Put16(Command, (ushort)(s_memory.Mask | s_master.Mask));
     }
 
+    /// <summary>Reads a doubleword of configuration space.</summary>
     public virtual uint ReadConfiguration(int offset) => BinaryPrimitives.ReadUInt32LittleEndian(_configuration.AsSpan(offset & 0xFC));
 
     /// <summary>Stores bytes inside one doubleword; read-only bits keep their value.</summary>
@@ -238,7 +273,7 @@ public class PciFunction : ISnapshotted
     internal bool Claims(ulong address, out ulong offset)
     {
         offset = address - (Get32(_bar) & ~0xFUL);
-        return _length != 0 && offset < _length && s_memory.IsSet(Get16(Command));
+        return offset < MemoryLength && s_memory.IsSet(Get16(Command));
     }
 
     public virtual void Save(BinaryWriter writer)
@@ -291,6 +326,6 @@ public class PciFunction : ISnapshotted
     private void Drive()
     {
         Put16(Status, (ushort)s_interruptStatus.With(Get16(Status), _pending ? 1u : 0));
-        _irq?.Set(InterruptPending);
+        OnInterrupt?.Invoke(InterruptPending);
     }
 }

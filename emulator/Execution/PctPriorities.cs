@@ -83,6 +83,34 @@ public sealed class PctPriorities
         (_nextChange, Steps, _last, _inARow) = (s.NextChange, s.Steps, s.Last, s.InARow);
     }
 
+    /// <summary>Writes what <see cref="Save"/> gave.</summary>
+    public static void Write(object saved, BinaryWriter writer)
+    {
+        var s = (Saved)saved;
+        writer.Write(s.Order.Length);
+        foreach (int agent in s.Order)
+            writer.Write(agent);
+        writer.Write(s.Changes.Length);
+        foreach (ulong step in s.Changes)
+            writer.Write(step);
+        writer.Write(s.NextChange);
+        writer.Write(s.Steps);
+        writer.Write(s.Last);
+        writer.Write(s.InARow);
+    }
+
+    /// <summary>Reads it back, for <see cref="Restore"/>.</summary>
+    public static object Read(BinaryReader reader)
+    {
+        int[] order = new int[reader.ReadInt32()];
+        for (int i = 0; i < order.Length; i++)
+            order[i] = reader.ReadInt32();
+        ulong[] changes = new ulong[reader.ReadInt32()];
+        for (int i = 0; i < changes.Length; i++)
+            changes[i] = reader.ReadUInt64();
+        return new Saved(order, changes, reader.ReadInt32(), reader.ReadUInt64(), reader.ReadInt32(), reader.ReadInt32());
+    }
+
     private sealed record Saved(int[] Order, ulong[] Changes, int NextChange, ulong Steps, int Last, int InARow);
 
     private int First(Func<int, bool> canStep)

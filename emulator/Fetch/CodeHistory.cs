@@ -113,6 +113,33 @@ public sealed unsafe class CodeHistory : ICodeObserver
             Add(change);
     }
 
+    /// <summary>Writes what <see cref="Save"/> gave.</summary>
+    public static void Write(object saved, BinaryWriter writer)
+    {
+        (Change[] changes, ulong dropped) = ((Change[], ulong))saved;
+        writer.Write(dropped);
+        writer.Write(changes.Length);
+        foreach (Change c in changes)
+        {
+            writer.Write(c.Address);
+            writer.Write(c.Length);
+            writer.Write(c.Old);
+            writer.Write(c.Writer.Cpu);
+            writer.Write(c.Writer.Linear);
+            writer.Write(c.Writer.Rip);
+        }
+    }
+
+    /// <summary>Reads it back, for <see cref="Restore"/>.</summary>
+    public static object Read(BinaryReader reader)
+    {
+        ulong dropped = reader.ReadUInt64();
+        var changes = new Change[reader.ReadInt32()];
+        for (int i = 0; i < changes.Length; i++)
+            changes[i] = new Change(reader.ReadUInt64(), reader.ReadInt32(), reader.ReadUInt64(), new Writer(reader.ReadInt32(), reader.ReadUInt64(), reader.ReadUInt64()));
+        return (changes, dropped);
+    }
+
     void ICodeObserver.BeforeCodeWrite(ulong address, int length)
     {
         for (int done = 0; done < length; done += 8)

@@ -56,6 +56,13 @@ public sealed class Pic8259Pair : IPortDevice, ISnapshotted
         Propagate();
     }
 
+    /// <summary>What firmware does for a PCI interrupt: makes its line level-triggered, in the ELCR.</summary>
+    public void SetLevelTriggered(int irq)
+    {
+        Pic8259 pic = irq < 8 ? _master : _slave;
+        pic.Elcr |= (byte)(1 << (irq & 7));
+    }
+
     /// <summary>INTA. When the request has gone, the spurious vector: that of input 7.</summary>
     public byte Acknowledge()
     {

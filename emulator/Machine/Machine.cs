@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Emu.Cpus;
+using Emu.Devices;
 using Emu.Execution;
 using Emu.Fetch;
 using Emu.Instructions;
@@ -234,6 +235,8 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         _stepper.Dispose();
         _cache.Dispose();
         Memory.Dispose();
+        foreach (DiskImage image in _images)
+            image.Dispose();
     }
 
     /// <summary>Instructions of the slice that have not executed yet.</summary>

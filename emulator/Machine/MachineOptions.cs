@@ -23,11 +23,30 @@ public enum ScheduleKind
     Listed,
 }
 
+/// <summary>How a guest reaches a disk.</summary>
+public enum DiskInterface
+{
+    /// <summary>A virtio block device on the PCI bus.</summary>
+    Virtio,
+
+    /// <summary>At the primary IDE channel; two at most.</summary>
+    Ide,
+}
+
+/// <summary>A disk of a machine.</summary>
+/// <param name="Path">A raw image.</param>
+/// <param name="Writable">What the guest writes goes to the file; else it is kept in memory, and the file never changes.</param>
+public sealed record DiskOptions(string Path, DiskInterface Interface = DiskInterface.Virtio, bool Writable = false);
+
 /// <summary>What a machine is built from.</summary>
 public sealed record MachineOptions
 {
     /// <summary>Most CPUs that a machine may have.</summary>
     public const int MaximumCpus = 64;
+
+    /// <summary>Most disks of each interface.</summary>
+    public const int MaximumVirtioDisks = 8;
+    public const int MaximumIdeDisks = 2;
 
     /// <summary>1 to 64.</summary>
     public int CpuCount { get; init; } = 4;
@@ -48,6 +67,9 @@ public sealed record MachineOptions
     /// coherent machine may check any, the modelled one its own.
     /// </summary>
     public FetchProfile? Check { get; init; }
+
+    /// <summary>Its disks, in the order in which the guest finds them.</summary>
+    public IReadOnlyList<DiskOptions> Disks { get; init; } = [];
 
     /// <summary>Where all randomness comes from.</summary>
     public ulong Seed { get; init; } = 1;

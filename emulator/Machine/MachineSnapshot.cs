@@ -14,7 +14,7 @@ public sealed class MachineSnapshot
     internal sealed record Contents(
         RamSnapshot Ram,
         CpuPart[] Cpus,
-        byte[] Devices,
+        byte[][] Devices,
         object History,
         object? Monitor,
         object? Pct,
@@ -35,21 +35,7 @@ public sealed unsafe partial class Machine
     {
         RamSnapshot ram = _ram.Take();
         ForbidDirectWrites();
-        using var stream = new MemoryStream();
-        using var writer = new BinaryWriter(stream);
-        foreach (ISnapshotted device in _devices)
-            device.Save(writer);
-        writer.Flush();
-        return new MachineSnapshot(new MachineSnapshot.Contents(
-            ram,
-            [.. _agents.Select(SaveCpu)],
-            stream.ToArray(),
-            _history.Save(),
-            Monitor?.Save(),
-            _pct?.Save(),
-            [.. _eagerness],
-            (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash, _held),
-            _stop));
+        return new MachineSnapshot(Capture(ram));
     }
 
     /// <summary>Brings a snapshot of this machine back.</summary>
@@ -59,6 +45,33 @@ public sealed unsafe partial class Machine
         if (parts.Cpus.Length != _cpus.Length || parts.Ram.PageCount != Memory.PageCount)
             throw new ArgumentException("the snapshot is of a machine with other CPUs or other memory", nameof(snapshot));
         _ram.Restore(parts.Ram);
+        Apply(parts);
+    }
+
+    /// <summary>For a file: all state but RAM, of which <see cref="PagesInUse"/> tells.</summary>
+    internal MachineSnapshot.Contents CaptureWithoutRam() => Capture(new RamSnapshot([]));
+
+    /// <summary>From a file, after its RAM was put into this machine, which nobody has run.</summary>
+    internal void ApplyWithoutRam(MachineSnapshot.Contents parts) => Apply(parts);
+
+    /// <summary>Pages of RAM that hold something.</summary>
+    internal List<int> PagesInUse() => _ram.PagesInUse();
+
+    /// <summary>All state but RAM.</summary>
+    private MachineSnapshot.Contents Capture(RamSnapshot ram) => new(
+            ram,
+            [.. _agents.Select(SaveCpu)],
+            [.. _devices.Select(SaveDevice)],
+            _history.Save(),
+            Monitor?.Save(),
+            _pct?.Save(),
+            [.. _eagerness],
+            (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash, _held),
+            _stop);
+
+    /// <summary>Brings all state but RAM back, after RAM.</summary>
+    private void Apply(MachineSnapshot.Contents parts)
+    {
         _history.Restore(parts.History);
         if (parts.Pct != null)
             _pct!.Restore(parts.Pct);
@@ -69,12 +82,30 @@ public sealed unsafe partial class Machine
         for (int i = 0; i < _cpus.Length; i++)
             RestoreCpu(_agents[i], parts.Cpus[i]);
         ForbidDirectWrites();
-        using var reader = new BinaryReader(new MemoryStream(parts.Devices));
-        foreach (ISnapshotted device in _devices)
-            device.Restore(reader);
+        for (int i = 0; i < _devices.Count; i++)
+            RestoreDevice(_devices[i], parts.Devices[i]);
         (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash, _held) = parts.Clock;
         _stop = parts.Stop;
         _nextEvent = 0;
+    }
+
+    private static byte[] SaveDevice(ISnapshotted device)
+    {
+        using var stream = new MemoryStream();
+        using var writer = new BinaryWriter(stream);
+        device.Save(writer);
+        writer.Flush();
+        return stream.ToArray();
+    }
+
+    /// <summary>A device that does not read exactly what was written is not the one that wrote it.</summary>
+    private static void RestoreDevice(ISnapshotted device, byte[] state)
+    {
+        using var stream = new MemoryStream(state);
+        using var reader = new BinaryReader(stream);
+        device.Restore(reader);
+        if (stream.Position != stream.Length)
+            throw new InvalidDataException($"{device.GetType().Name} reads {stream.Position} bytes of state where {stream.Length} were written");
     }
 
     private void ForbidDirectWrites()

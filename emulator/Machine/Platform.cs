@@ -8,6 +8,11 @@ namespace Emu.Machines;
 /// <summary>The devices of the machine, and how their lines are wired.</summary>
 public sealed unsafe partial class Machine
 {
+    private const int IdeSlot = 1;
+    private const int FirstVirtioSlot = 4;
+
+    private readonly List<DiskImage> _images = [];
+
     /// <summary>Takes every byte that the guest sends to COM1.</summary>
     public Action<byte>? SerialOutput { get; set; }
 
@@ -26,6 +31,9 @@ public sealed unsafe partial class Machine
     public TextScreen Screen { get; private set; } = null!;
     public PciHost Pci { get; private set; } = null!;
     public FwCfg FwCfg { get; private set; } = null!;
+
+    /// <summary>The IDE channel; null without an IDE disk.</summary>
+    public IdeChannel? Ide { get; private set; }
 
     /// <summary>Everything whose state is the machine's, besides CPUs and RAM, in the order in which a snapshot holds it.</summary>
     public IReadOnlyList<ISnapshotted> Devices => _devices;
@@ -66,15 +74,42 @@ public sealed unsafe partial class Machine
         Add(new PostPort()).AttachTo(Bus);
         new DebugExit(GuestExit).AttachTo(Bus);
 
-        A20Gate a20 = Add(new A20Gate(MoveA20));
+        A20Gate a20 = Add(new A20Gate(Memory, ForgetTranslations));
         Keyboard = Add(new KeyboardController(Irqs.Line(KeyboardController.KeyboardIrq), Irqs.Line(KeyboardController.AuxiliaryIrq), GuestReset, a20));
         Keyboard.AttachTo(Bus);
         Add(new ResetControl(GuestReset, a20)).AttachTo(Bus);
 
         FwCfg = Add(new FwCfg(Options.MemorySize, Options.CpuCount));
         FwCfg.AttachTo(Bus);
-        Pci = Add(new PciHost(Bus));
+        Pci = Add(new PciHost(Bus, Irqs.Line(PciHost.Irq)));
         Pci.AttachTo();
+        BuildDisks();
+    }
+
+    private void BuildDisks()
+    {
+        DiskImage[] virtio = [.. Options.Disks.Where(d => d.Interface == DiskInterface.Virtio).Select(OpenDisk)];
+        DiskImage[] ide = [.. Options.Disks.Where(d => d.Interface == DiskInterface.Ide).Select(OpenDisk)];
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(virtio.Length, MachineOptions.MaximumVirtioDisks);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(ide.Length, MachineOptions.MaximumIdeDisks);
+        if (ide.Length != 0)
+        {
+            Ide = Add(new IdeChannel(Irqs.Line(IdeChannel.Irq), ide[0], ide.Length == 2 ? ide[1] : null));
+            Ide.AttachTo(Bus);
+            Pci.Add(IdeSlot, new IdeFunction());
+        }
+        for (int i = 0; i < virtio.Length; i++)
+            Pci.Add(FirstVirtioSlot + i, new VirtioBlock(virtio[i], Memory, Reports.Add));
+        // As firmware leaves it: the line of PCI is level-triggered.
+        if (virtio.Length != 0)
+            Pic.SetLevelTriggered(PciHost.Irq);
+    }
+
+    private DiskImage OpenDisk(DiskOptions disk)
+    {
+        DiskImage image = DiskImage.Open(disk.Path, disk.Writable);
+        _images.Add(image);
+        return image;
     }
 
     /// <summary>Makes a device part of the machine: of its snapshots and, where it keeps time, of its clock.</summary>
@@ -86,9 +121,8 @@ public sealed unsafe partial class Machine
         return device;
     }
 
-    private void MoveA20(bool open)
+    private void ForgetTranslations()
     {
-        Memory.A20Mask = open ? ulong.MaxValue : ~(1UL << 20);
         foreach (Cpu cpu in _cpus)
         {
             CpuMode.FlushTlb(cpu.State, keepGlobal: false);

@@ -247,6 +247,17 @@ public sealed unsafe class PhysicalMemory : IDisposable
         return true;
     }
 
+    /// <summary>Puts the contents of a page back, RAM or ROM, by its number; false when there is no such page. For a machine that has executed nothing: no observer is told.</summary>
+    public bool TryRestorePage(int page, ReadOnlySpan<byte> data)
+    {
+        if ((uint)page >= (uint)PageCount || data.Length != Page.Size)
+            return false;
+        data.CopyTo(new Span<byte>(_ram + ((long)page << Page.Shift), Page.Size));
+        if ((_flags[page] & PageFlags.Rom) == 0)
+            _flags[page] |= PageFlags.Dirty;
+        return true;
+    }
+
     public void Dispose()
     {
         Free();

@@ -57,5 +57,19 @@ public sealed unsafe class RamSnapshots
         _baseline = snapshot.Pages;
     }
 
+    /// <summary>Pages of ROM, and pages that were ever written, that do not hold zeros alone; in order.</summary>
+    public List<int> PagesInUse()
+    {
+        var pages = new List<int>();
+        for (int i = 0; i < _baseline.Length; i++)
+        {
+            if (_baseline[i] == null && (_memory.Flags[i] & (PageFlags.Dirty | PageFlags.Rom)) == 0)
+                continue;
+            if (new ReadOnlySpan<ulong>(_memory.Base + ((long)i << Page.Shift), Page.Size / 8).ContainsAnyExcept(0UL))
+                pages.Add(i);
+        }
+        return pages;
+    }
+
     private static readonly byte[] s_zeros = new byte[Page.Size];
 }

@@ -223,6 +223,17 @@ public unsafe struct Tlb
         }
     }
 
+    /// <summary>Removes what belongs to this host and this process: addresses, and which pages may be stored to directly. <see cref="Rebase"/> finds it anew.</summary>
+    public void RemoveHostState()
+    {
+        TlbEntry* e = Entries;
+        for (int i = 0; i < Size; i++)
+        {
+            e[i].Addend = 0;
+            e[i].WriteTag |= TlbEntry.SlowBit;
+        }
+    }
+
     /// <summary>Takes back direct stores to every page (a snapshot was taken) or to one physical page (it now holds code).</summary>
     public void ForbidDirectWrites(ulong physicalPage = ulong.MaxValue)
     {

@@ -8,9 +8,13 @@ public sealed class KeyboardControllerTests : IDisposable
     private readonly DeviceFixture _f = new();
     private readonly RecordingLine _irq12 = new();
     private readonly List<string> _resets = [];
-    private readonly A20Gate _gate = new(_ => { });
+    private readonly A20Gate _gate;
 
-    public KeyboardControllerTests() => new KeyboardController(_f.Irq, _irq12, _resets.Add, _gate).AttachTo(_f.Bus);
+    public KeyboardControllerTests()
+    {
+        _gate = new A20Gate(_f.Memory, () => { });
+        new KeyboardController(_f.Irq, _irq12, _resets.Add, _gate).AttachTo(_f.Bus);
+    }
 
     public void Dispose() => _f.Dispose();
 

@@ -12,9 +12,9 @@ public sealed class PciTests : IDisposable
 
     public PciTests()
     {
-        _host = new PciHost(_f.Bus);
+        _host = new PciHost(_f.Bus, _f.Irq);
         _host.AttachTo();
-        _function = new Registers(_f.Irq);
+        _function = new Registers();
         _host.Add(3, _function);
     }
 
@@ -53,7 +53,7 @@ public sealed class PciTests : IDisposable
     [Fact]
     public void Bar_SizedAndMoved_AnswersWhereItIs()
     {
-        _function.Assign(0xFEB0_0000, 11);
+        // As firmware leaves it.
         Assert.Equal(0xFEB0_0000u, Config(3, 0x14));
         Assert.Equal(0x010Bu, Config(3, 0x3C));
         SetConfig(3, 0x14, uint.MaxValue);
@@ -94,14 +94,21 @@ public sealed class PciTests : IDisposable
         Assert.False(_f.Irq.Asserted);
         SetConfig(3, 4, 0x000);
         Assert.True(_f.Irq.Asserted);
+        // The line is shared.
+        var other = new Registers();
+        _host.Add(4, other);
+        other.Interrupt(true);
         _function.Interrupt(false);
+        Assert.Equal((true, 2), (_f.Irq.Asserted, _f.Irq.Rises));
+        other.Interrupt(false);
         Assert.False(_f.Irq.Asserted);
+        Assert.Equal((0xFEB0_0000u, 0xFEB0_1000u), (Config(3, 0x14), Config(4, 0x14)));
     }
 
     [Fact]
     public void Window_WithADeviceInsideIt_LeavesThatAlone()
     {
-        var other = new Registers(_f.Irq);
+        var other = new Registers();
         _f.Bus.AttachMmio(0xE100_0000, 0x1000, other);
         Assert.Equal(0x10UL, _f.Read(0xE100_0010));
         Assert.Equal(uint.MaxValue, _f.Read(0xE200_0010));
@@ -136,7 +143,7 @@ public sealed class PciTests : IDisposable
     }
 
     /// <summary>4 KiB of registers, each of which reads as its offset.</summary>
-    private sealed class Registers(RecordingLine irq) : PciFunction(new PciIdentity(0xABCD, 0x1234, 1, PciClass.OtherStorage), bar: 1, length: 0x1000, irq), IMmioDevice
+    private sealed class Registers() : PciFunction(new PciIdentity(0xABCD, 0x1234, 1, PciClass.OtherStorage), bar: 1, length: 0x1000, interrupts: true), IMmioDevice
     {
         public (ulong, ulong) Written { get; private set; }
 

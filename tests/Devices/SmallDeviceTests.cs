@@ -13,12 +13,10 @@ public sealed class SmallDeviceTests : IDisposable
     public void DebugExit_Write_StopsWithTheValue()
     {
         uint? stopped = null;
-        var exit = new DebugExit(v => stopped = v);
-        exit.AttachTo(_f.Bus);
-        Assert.Null(exit.Value);
+        new DebugExit(v => stopped = v).AttachTo(_f.Bus);
+        Assert.Equal(0u, _f.In(0xF4, 4));
         _f.Out(0xF4, 0x10, 4);
         Assert.Equal(0x10u, stopped);
-        Assert.Equal(0x10u, exit.Value);
     }
 
     [Fact]
@@ -37,7 +35,7 @@ public sealed class SmallDeviceTests : IDisposable
     public void ResetControl_EachWay_AsksOnce(int port, uint value, string way)
     {
         var asked = new List<string>();
-        new ResetControl(asked.Add, new A20Gate(_ => { })).AttachTo(_f.Bus);
+        new ResetControl(asked.Add, new A20Gate(_f.Memory, () => { })).AttachTo(_f.Bus);
         _f.Out(0x92, 0x02);
         _f.Out(0xCF9, 0x02);
         Assert.Empty(asked);
@@ -50,15 +48,17 @@ public sealed class SmallDeviceTests : IDisposable
     [Fact]
     public void ResetControl_Port92_MovesTheA20Gate()
     {
-        var moves = new List<bool>();
-        var gate = new A20Gate(moves.Add);
+        int moves = 0;
+        var gate = new A20Gate(_f.Memory, () => moves++);
         new ResetControl(_ => { }, gate).AttachTo(_f.Bus);
         _f.Out(0x92, 0x00);
         Assert.Equal(0x00u, _f.In(0x92));
         Assert.False(gate.IsOpen);
+        Assert.Equal(~(1UL << 20), _f.Memory.A20Mask);
         _f.Out(0x92, 0x02);
         _f.Out(0x92, 0x02);
-        Assert.Equal([false, true], moves);
+        Assert.Equal(2, moves);
+        Assert.Equal(ulong.MaxValue, _f.Memory.A20Mask);
     }
 
     [Fact]
