@@ -8,12 +8,13 @@ namespace Emu.Execution;
 /// </summary>
 public sealed class PctPriorities
 {
-    /// <summary>Steps in a row after which an agent that never yields is taken for one that waits.</summary>
-    private const int Patience = 20_000;
+    /// <summary>Steps in a row after which an agent of a machine that never yields is taken for one that waits.</summary>
+    private const int LongPatience = 20_000;
 
     /// <summary>Agents, the highest priority first.</summary>
     private readonly List<int> _order;
     private readonly ulong[] _changes;
+    private readonly int _patience;
     private int _nextChange;
     private int _last = -1;
     private int _inARow;
@@ -21,8 +22,10 @@ public sealed class PctPriorities
     /// <param name="agents">n.</param>
     /// <param name="depth">d, from 1.</param>
     /// <param name="steps">k: steps that a run is expected to have.</param>
-    public PctPriorities(int agents, int depth, ulong steps, DeterministicRandom random)
+    /// <param name="patience">Steps in a row after which an agent is taken for one that waits: a loop of a few instructions, where the programs are short.</param>
+    public PctPriorities(int agents, int depth, ulong steps, DeterministicRandom random, int patience = LongPatience)
     {
+        _patience = patience;
         ArgumentOutOfRangeException.ThrowIfLessThan(agents, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1UL);
@@ -59,7 +62,7 @@ public sealed class PctPriorities
         }
         _inARow = chosen == _last ? _inARow + 1 : 0;
         _last = chosen;
-        if (_inARow == Patience)
+        if (_inARow == _patience)
             Yield(chosen);
         return chosen;
     }

@@ -15,6 +15,16 @@ public sealed unsafe partial class Machine
     /// <returns>Null when all have arrived; else how the guest ended, or that it went on for too long.</returns>
     public RunResult? RunTo(ulong linear, ulong maxInstructions)
     {
+        // Whatever the schedule makes of messages later: on the way nobody decides when one is delivered.
+        bool immediate = Fabric.Immediate;
+        Fabric.Immediate = true;
+        RunResult? end = RunAllTo(linear, maxInstructions);
+        Fabric.Immediate = immediate;
+        return end;
+    }
+
+    private RunResult? RunAllTo(ulong linear, ulong maxInstructions)
+    {
         ulong end = Instructions + maxInstructions;
         while (_stop == null)
         {

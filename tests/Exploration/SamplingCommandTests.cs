@@ -18,6 +18,27 @@ public sealed class SamplingCommandTests
         Assert.Equal(sample.GetProperty("hits").GetInt32() / 2.0, sample.GetProperty("rate").GetDouble());
     }
 
+    /// <summary>From the guest's marker on k is small, so that the bound says something; and it is kept.</summary>
+    [Theory]
+    [InlineData("direct", 2)]
+    [InlineData("int3", 3)]
+    public void Sample_UnderPctFromTheMarker_FindsABrokenProtocolAtLeastAsOftenAsTheBoundSays(string protocol, int depth)
+    {
+        Invocation run = Invocation.Of("sample", "--json", "--cpus", "2", "--append", $"protocol={protocol} explore=1", "--schedule", $"pct:{depth}", "--runs", "48");
+        Assert.Equal((ExitCode.Success, ""), (run.Code, run.Error));
+        JsonElement sample = JsonDocument.Parse(run.Out).RootElement;
+        Assert.Equal("explore_begin", sample.GetProperty("begin").GetString());
+        double k = sample.GetProperty("steps").GetDouble();
+        Assert.InRange(k, 50, 5000);
+        Assert.Equal(1 / (8 * Math.Pow(k, depth - 1)), sample.GetProperty("bound").GetDouble(), 1e-12);
+        Assert.True(sample.GetProperty("rate").GetDouble() >= sample.GetProperty("bound").GetDouble());
+        string[] replay = Assert.Single(sample.GetProperty("failures").EnumerateArray()).GetProperty("replay").GetString()!.Split(' ', 3)[2].Split(" --append ");
+        Assert.Contains($":{k}:explore_begin ", replay[0], StringComparison.Ordinal);
+        Invocation again = Invocation.Of(["boot", .. replay[0].Split(' '), "--append", replay[1].Trim('"')]);
+        Assert.Equal(ExitCode.Failure, again.Code);
+        Assert.Contains("general protection fault at jump_site_short", again.Out, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Sample_BrokenProtocol_NamesASeedThatReplays()
     {
@@ -70,6 +91,7 @@ public sealed class SamplingCommandTests
     [InlineData("--profile", "coherent", "--check=nonsense")]
     [InlineData("--profile", "p6", "--schedule=pct:0")]
     [InlineData("--profile", "p6", "--schedule=pct:2:none")]
+    [InlineData("--profile", "p6", "--schedule=pct:2:800:no_such_symbol")]
     public void Boot_CheckOrScheduleThatCannotBe_IsRefusedInOneLine(params string[] arguments)
     {
         Invocation run = Invocation.Of(["boot", .. arguments]);

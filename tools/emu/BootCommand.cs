@@ -61,7 +61,7 @@ public static class BootCommand
             }
             string path = named ?? Files.ShippedImage(options.Model.Has(CpuFeature.LongMode) ? "emu64.elf" : "emu32.elf");
             BootImage kernel = Open(path, parsed.GetValue(flat), parsed.GetValue(protocol));
-            return Run(terminal, kernel, modules, line, options, settings, parsed.GetValue(json));
+            return Run(terminal, kernel, modules, line, options, settings, parsed.GetValue(json), PctStart.Of(options, machine.PctBegin(parsed), kernel, line));
         });
         return command.WithExamples(
             ("emu boot", "the default kernel on four CPUs, patching itself by the protocol of the 2009 mail"),
@@ -107,7 +107,7 @@ public static class BootCommand
     }
 
     /// <summary>Boots an image and reports how it ended.</summary>
-    internal static int Run(Terminal terminal, BootImage image, BootModule[] modules, string commandLine, MachineOptions options, ConsoleSettings settings, bool json)
+    internal static int Run(Terminal terminal, BootImage image, BootModule[] modules, string commandLine, MachineOptions options, ConsoleSettings settings, bool json, PctStart? begin = null)
     {
         using var machine = new Machine(options);
         XmcChecker? checker = options.Check == null ? null : new XmcChecker(machine);
@@ -115,7 +115,7 @@ public static class BootCommand
         using var session = new ConsoleSession(machine, terminal, settings, json ? b => serial.Append((char)b) : terminal.GuestByte);
         machine.Load(image, commandLine, modules);
         long start = Stopwatch.GetTimestamp();
-        RunResult result = session.Run();
+        RunResult result = PctStart.Reach(begin, machine, settings.MaxInstructions) ?? session.Run();
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         var report = new BootReport(machine, image, result, seconds, checker);
         if (json)

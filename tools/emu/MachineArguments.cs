@@ -31,7 +31,7 @@ public sealed class MachineArguments
     private readonly Option<string> _schedule = new("--schedule")
     {
         HelpName = "KIND",
-        Description = "round-robin[:QUANTUM], random[:QUANTUM], pct[:DEPTH[:STEPS]], or a FILE with a list of events; random unless given, round-robin under a coherent profile.",
+        Description = "round-robin[:QUANTUM], random[:QUANTUM], pct[:DEPTH[:EVENTS[:SYMBOL]]], or a FILE with a list of events; random unless given, round-robin under a coherent profile.",
     };
 
     /// <param name="profile">The profile unless another is given; null takes that of --cpu, and p6 without --cpu.</param>
@@ -77,8 +77,13 @@ public sealed class MachineArguments
         return Schedule(parsed.GetValue(_schedule), options);
     }
 
-    /// <summary>True when --schedule names the steps of PCT.</summary>
-    public bool NamesPctSteps(ParseResult parsed) => parsed.GetValue(_schedule) is { } text && text.StartsWith("pct:", StringComparison.Ordinal) && text.Count(c => c == ':') == 2;
+    /// <summary>True when --schedule names the events of PCT.</summary>
+    public bool NamesPctSteps(ParseResult parsed) => PctParts(parsed).Length >= 3;
+
+    /// <summary>The symbol at which --schedule lets PCT begin; null where it names none.</summary>
+    public string? PctBegin(ParseResult parsed) => PctParts(parsed) is [_, _, _, var symbol] ? symbol : null;
+
+    private string[] PctParts(ParseResult parsed) => parsed.GetValue(_schedule) is { } text && text.StartsWith("pct:", StringComparison.Ordinal) ? text.Split(':', 4) : [];
 
     public static CpuModel Model(string name) =>
         CpuModels.TryFind(name, out CpuModel? model) ? model
@@ -148,11 +153,11 @@ public sealed class MachineArguments
         options = options with { Schedule = ScheduleKind.Pct };
         if (text.Length == 0)
             return options;
-        string[] numbers = text.Split(':', 2);
+        string[] numbers = text.Split(':', 3);
         ulong steps = options.PctSteps;
         if (!Quantities.TryCount(numbers[0], out ulong depth) || depth is < 1 or > MaximumPctDepth
-            || (numbers.Length == 2 && (!Quantities.TryCount(numbers[1], out steps) || steps < 1)))
-            throw new UsageException($"\"{text}\" is not a depth from 1 to {MaximumPctDepth} and a number of events", "--schedule", "write, for example, pct:3 or pct:3:1500k");
+            || (numbers.Length >= 2 && (!Quantities.TryCount(numbers[1], out steps) || steps < 1)))
+            throw new UsageException($"\"{text}\" is not a depth from 1 to {MaximumPctDepth} and a number of events", "--schedule", "write, for example, pct:3, pct:3:1500k or pct:3:800:explore_begin");
         return options with { PctDepth = (int)depth, PctSteps = steps };
     }
 

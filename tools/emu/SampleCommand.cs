@@ -34,7 +34,9 @@ public static class SampleCommand
             if (options.Schedule is not (ScheduleKind.Random or ScheduleKind.Pct))
                 throw new UsageException("every seed gives the same run", "--schedule", "write random, or pct:DEPTH");
             string path = parsed.GetValue(image) ?? Files.ShippedImage(options.Model.Has(CpuFeature.LongMode) ? "emu64.elf" : "emu32.elf");
-            var sampler = new Sampler(BootImage.OpenFile(path), parsed.GetValue(image), parsed.GetValue(append) ?? "", MachineArguments.Instructions(parsed.GetValue(limit)) ?? DefaultLimit);
+            var kernel = BootImage.OpenFile(path);
+            string commandLine = parsed.GetValue(append) ?? "";
+            var sampler = new Sampler(kernel, parsed.GetValue(image), commandLine, PctStart.Of(options, machine.PctBegin(parsed), kernel, commandLine), MachineArguments.Instructions(parsed.GetValue(limit)) ?? DefaultLimit);
             bool stepsGiven = machine.NamesPctSteps(parsed);
             SampleResult result = sampler.Run(options, stepsGiven, Number(parsed.GetValue(runs), "--runs", DefaultRuns), (int)Number(parsed.GetValue(jobs), "--jobs", (ulong)Environment.ProcessorCount));
             if (parsed.GetValue(json))
@@ -44,7 +46,7 @@ public static class SampleCommand
             return ExitCode.Success;
         });
         return command.WithExamples(
-            ("emu sample --schedule pct:3 --append protocol=int3", "a hundred runs, with priorities that change twice; the bound, and how often it fails"),
+            ("emu sample --schedule pct:3 --append \"protocol=int3 explore=1\"", "a hundred runs, with priorities that change twice behind explore_begin; the bound, and how often it fails"),
             ("emu sample --profile intel --runs 1000 --append \"protocol=int3-ipi site=line\"", "uniform random choices, a thousand times"),
             ("emu sample --check --append protocol=quadword", "how often the checker has something to report"));
     }
@@ -61,10 +63,10 @@ public static class SampleCommand
 /// <summary>How runs with many seeds went.</summary>
 /// <param name="Agents">n: of a PCT schedule.</param>
 /// <param name="Steps">k: events among which priorities change.</param>
-/// <param name="Measured">k was measured in a run before the others.</param>
+/// <param name="Measured">k was measured in runs before the others.</param>
 /// <param name="Failures">Ways to fail: how often, the first seed, and the command that does it again.</param>
 internal sealed record SampleResult(
-    string Image, MachineOptions Options, ulong Runs, int Agents, ulong Steps, bool Measured, IReadOnlyList<(string How, ulong Count, ulong Seed, string Replay)> Failures)
+    string Image, MachineOptions Options, PctStart? Begin, ulong Runs, int Agents, ulong Steps, bool Measured, IReadOnlyList<(string How, ulong Count, ulong Seed, string Replay)> Failures)
 {
     private ulong Hits => Failures.Aggregate(0UL, (sum, f) => sum + f.Count);
     private bool IsPct => Options.Schedule == ScheduleKind.Pct;
@@ -75,7 +77,7 @@ internal sealed record SampleResult(
         terminal.Out.WriteLine(Invariant($"{Image}, profile {Options.Profile.Name}, {Options.CpuCount} CPUs, seeds {Options.Seed} to {Options.Seed + Runs - 1}"));
         if (IsPct)
         {
-            terminal.Out.WriteLine(Invariant($"schedule pct: depth d = {Options.PctDepth}, n = {Agents} agents, k = {Steps} events{(Measured ? ", counted in a run before" : "")}"));
+            terminal.Out.WriteLine(Invariant($"schedule pct: depth d = {Options.PctDepth}, n = {Agents} agents, k = {Steps} events{(Begin == null ? "" : $" from {Begin.Symbol} on")}{(Measured ? $", the most of {Sampler.Probes} runs before" : "")}"));
             terminal.Out.WriteLine(Invariant($"bound 1/(n k^(d-1)) = {Bound:g3} a run for a bug of depth {Options.PctDepth}; measured {Rate:g3}, {Hits} of {Runs} runs fail"));
         }
         else
@@ -90,7 +92,7 @@ internal sealed record SampleResult(
     }
 
     public SampleJson ToJson() => new(
-        Image, Options.Profile.Name, Options.CpuCount, IsPct ? "pct" : "random", IsPct ? Options.PctDepth : null, IsPct ? Agents : null, IsPct ? Steps : null, IsPct ? Bound : null,
+        Image, Options.Profile.Name, Options.CpuCount, IsPct ? "pct" : "random", IsPct ? Options.PctDepth : null, IsPct ? Agents : null, IsPct ? Steps : null, Begin?.Symbol, IsPct ? Bound : null,
         Options.Seed, Runs, Hits, Rate, [.. Failures.Select(f => new SampleFailureJson(f.How, f.Count, f.Seed, f.Replay))]);
 
     private double Rate => (double)Hits / Runs;
@@ -100,7 +102,7 @@ internal sealed record SampleResult(
 
 /// <summary>The value of <c>emu sample --json</c>.</summary>
 internal sealed record SampleJson(
-    string Image, string Profile, int Cpus, string Schedule, int? Depth, int? Agents, ulong? Steps, double? Bound, ulong FirstSeed, ulong Runs, ulong Hits, double Rate,
+    string Image, string Profile, int Cpus, string Schedule, int? Depth, int? Agents, ulong? Steps, string? Begin, double? Bound, ulong FirstSeed, ulong Runs, ulong Hits, double Rate,
     IReadOnlyList<SampleFailureJson> Failures);
 
 /// <summary>A way to fail.</summary>
