@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Emu.Memory;
 
 namespace Emu.Execution;
@@ -36,7 +37,7 @@ public sealed class XmcLog
     /// <summary>Stores that were forgotten although a CPU had not serialised behind them.</summary>
     public ulong Forgotten { get; private set; }
 
-    public IReadOnlyList<XmcStore> Stores => _stores;
+    public ReadOnlySpan<XmcStore> Stores => CollectionsMarshal.AsSpan(_stores);
 
     /// <summary>Adds a store; its number is the new <see cref="Now"/>.</summary>
     public void Add(ulong address, int length, ulong old, ulong value, Writer writer, ulong time)

@@ -39,6 +39,18 @@ public sealed unsafe class XmcMonitor : ICodeObserver
 
     /// <summary>What was judged last at an address on a CPU: the number of the last store then.</summary>
     private readonly Dictionary<(int Cpu, ulong Linear), (ulong Since, ulong Now)> _judged = [];
+
+    /// <summary>
+    /// What became of versions, by a hash of all that the verdict depends on: code that is patched to and fro shows the same versions again and again.
+    /// Null where they were excused.
+    /// </summary>
+    private readonly Dictionary<ulong, XmcRace?> _verdicts = [];
+
+    /// <summary>At this size the two are emptied.</summary>
+    private const int MostJudged = 4096;
+
+    /// <summary>The stores that made the versions that are being looked at, newest first.</summary>
+    private readonly XmcStore[] _changes = new XmcStore[MaximumVersions];
     private readonly Dictionary<ulong, ulong> _old = [];
 
     /// <param name="rule">The profile whose rule decides.</param>
@@ -85,7 +97,7 @@ public sealed unsafe class XmcMonitor : ICodeObserver
             return;
         _runs[i] = true;
         _coolIsOld = true;
-        for (int n = _log.FirstAfter(_serialised[i].Number); n < _log.Stores.Count; n++)
+        for (int n = _log.FirstAfter(_serialised[i].Number); n < _log.Stores.Length; n++)
             Heat(_log.Stores[n]);
     }
 
@@ -154,6 +166,7 @@ public sealed unsafe class XmcMonitor : ICodeObserver
         s.Runs.CopyTo(_runs, 0);
         _hot.Clear();
         _judged.Clear();
+        _verdicts.Clear();
         foreach (((int, ulong) key, (ulong, ulong) value) in s.Judged)
             _judged[key] = value;
         _coolIsOld = true;
@@ -263,31 +276,49 @@ public sealed unsafe class XmcMonitor : ICodeObserver
 
         public ulong At(int i) => i < OnFirst ? First + (ulong)i : Second + (ulong)(i - OnFirst);
 
-        public bool Changed(XmcStore store, int length) =>
+        public bool Changed(in XmcStore store, int length) =>
             store.Changes(First, Math.Min(length, OnFirst)) || (length > OnFirst && store.Changes(Second, length - OnFirst));
     }
 
     private void Look(Cpu cpu, ulong linear, byte* bytes, int length, Place place, ulong since)
     {
-        (int, ulong) key = (cpu.Index.Value, linear);
-        if (_judged.TryGetValue(key, out (ulong Since, ulong Now) judged) && judged == (since, _log.Now))
-            return;
-        if (_judged.Count > 4096)
-            _judged.Clear();
-        _judged[key] = (since, _log.Now);
         // The instruction that stood here before, or will, may be longer than the one that executes.
         if (place.OnFirst < XmcRule.MaximumLength)
             place = place with { Second = NextPage(cpu, linear) };
         int span = place.Second != 0 ? XmcRule.MaximumLength : Math.Min(XmcRule.MaximumLength, place.OnFirst);
-        List<XmcVersion> versions = Versions(place, span, Math.Min(length, span), _log.FirstAfter(since));
-        if (versions.Count == 0)
+        (int, ulong) key = (cpu.Index.Value, linear);
+        bool judged = _judged.TryGetValue(key, out (ulong Since, ulong Now) before) && before.Since == since && !MayChange(place, span, before.Now);
+        if (_judged.Count > MostJudged)
+            _judged.Clear();
+        _judged[key] = (since, _log.Now);
+        if (judged)
             return;
+        int count = FindChanges(place, span, Math.Min(length, span), _log.FirstAfter(since));
+        if (count == 0)
+            return;
+        ulong hash = HashOfVersions(cpu, linear, place, span, length, count);
+        if (!_verdicts.TryGetValue(hash, out XmcRace? race))
+        {
+            race = Judge(cpu, linear, bytes, length, place, span, count);
+            if (_verdicts.Count > MostJudged)
+                _verdicts.Clear();
+            _verdicts[hash] = race;
+        }
+        if (race != null)
+            OnRace?.Invoke(race with { Time = cpu.Clock.Now(cpu.Index), Serialised = _serialised[cpu.Index.Value] });
+    }
+
+    private bool MayChange(Place place, int span, ulong since) =>
+        _log.MayChange(place.First, Math.Min(span, place.OnFirst), since) || (span > place.OnFirst && _log.MayChange(place.Second, span - place.OnFirst, since));
+
+    private XmcRace? Judge(Cpu cpu, ulong linear, byte* bytes, int length, Place place, int span, int count)
+    {
+        List<XmcVersion> versions = Versions(place, span, count);
         int[] earliest = Earliest(cpu, linear, place, versions, span);
         XmcVerdict verdict = XmcRule.Judge(Rule, linear, [.. versions.Select(v => v.Bytes)], earliest, b => LengthOf(b, cpu.State));
-        if (verdict.Excused)
-            return;
-        OnRace?.Invoke(new XmcRace(cpu.Index, cpu.Clock.Now(cpu.Index), cpu.State->Rip, linear, place.First, new ReadOnlySpan<byte>(bytes, length).ToArray(),
-            versions, XmcRace.CulpritOf(versions, verdict), _serialised[cpu.Index.Value], Rule, verdict));
+        return verdict.Excused ? null
+            : new XmcRace(cpu.Index, cpu.Clock.Now(cpu.Index), cpu.State->Rip, linear, place.First, new ReadOnlySpan<byte>(bytes, length).ToArray(),
+                versions, XmcRace.CulpritOf(versions, verdict), _serialised[cpu.Index.Value], Rule, verdict);
     }
 
     /// <summary>Physical address of the page behind that of an instruction; 0 where there is none.</summary>
@@ -298,27 +329,58 @@ public sealed unsafe class XmcMonitor : ICodeObserver
         return _memory.Pointer(physical) == null ? 0 : physical;
     }
 
-    /// <summary>The versions of the bytes since a point of the log, oldest first; none when the first <paramref name="length"/> of them did not change.</summary>
-    private List<XmcVersion> Versions(Place place, int span, int length, int from)
+    /// <summary>Fills <see cref="_changes"/> from a position of the log on; 0 when the first <paramref name="length"/> bytes did not change.</summary>
+    private int FindChanges(Place place, int span, int length, int from)
     {
         bool any = false;
+        int count = 0;
+        ReadOnlySpan<XmcStore> stores = _log.Stores;
+        for (int n = stores.Length - 1; n >= from && count < MaximumVersions; n--)
+        {
+            ref readonly XmcStore store = ref stores[n];
+            if (!place.Changed(store, span))
+                continue;
+            any |= place.Changed(store, length);
+            _changes[count++] = store;
+        }
+        return any ? count : 0;
+    }
+
+    /// <summary>The versions follow from the present bytes and from what each store replaced.</summary>
+    private ulong HashOfVersions(Cpu cpu, ulong linear, Place place, int span, int length, int count)
+    {
+        ulong hash = Mix(Mix((ulong)cpu.Index.Value << 32 | cpu.State->ModeKey, linear), place.First ^ (ulong)length << 60 ^ (ulong)span << 56);
+        for (int i = 0; i < span; i++)
+            hash = Mix(hash, *_memory.Pointer(place.At(i)));
+        for (int i = 0; i < count; i++)
+        {
+            ref readonly XmcStore store = ref _changes[i];
+            hash = Mix(Mix(hash, store.Address ^ (ulong)store.Length << 60), store.Old);
+            hash = Mix(Mix(hash, store.Writer.Rip), store.Writer.Linear ^ (ulong)store.Writer.Cpu << 56);
+        }
+        return hash;
+    }
+
+    private static ulong Mix(ulong hash, ulong value)
+    {
+        hash = (hash ^ value) * 0x9E37_79B9_7F4A_7C15;
+        return hash ^ hash >> 29;
+    }
+
+    /// <summary>The versions of the bytes, oldest first.</summary>
+    private List<XmcVersion> Versions(Place place, int span, int count)
+    {
         byte[] now = new byte[span];
         for (int i = 0; i < span; i++)
             now[i] = *_memory.Pointer(place.At(i));
         var versions = new List<XmcVersion>();
-        for (int n = _log.Stores.Count - 1; n >= from && versions.Count < MaximumVersions; n--)
+        foreach (XmcStore store in _changes.AsSpan(0, count))
         {
-            XmcStore store = _log.Stores[n];
-            if (!place.Changed(store, span))
-                continue;
-            any |= place.Changed(store, length);
             versions.Add(new XmcVersion((byte[])now.Clone(), store));
             for (int i = 0; i < span; i++)
                 if (place.At(i) - store.Address < (ulong)store.Length)
                     now[i] = (byte)(store.Old >> (8 * (int)(place.At(i) - store.Address)));
         }
-        if (!any)
-            return [];
         versions.Add(new XmcVersion(now, null));
         versions.Reverse();
         return versions;

@@ -5,7 +5,8 @@ namespace Emu.Exploration;
 /// <summary>One round of an exploration: what the workers have in common.</summary>
 internal sealed class Search(ExplorationOptions options, SharedBytes shared)
 {
-    private readonly Lock _lock = new();
+    /// <summary>A monitor, for workers without a task wait on it.</summary>
+    private readonly object _lock = new();
     private readonly Queue<SearchTask> _tasks = new();
     private readonly Dictionary<(string Text, RunEnd End), (long Count, bool Holds)> _outcomes = [];
     private readonly List<(Finding Finding, List<int> Ids)> _findings = [];
@@ -17,7 +18,7 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
     private int _working;
     private volatile bool _end;
     private volatile bool _restart;
-    private volatile int _hungry;
+    private volatile bool _hungry;
     private long _edgeBytes;
     private long _statesAtFinding = long.MaxValue;
 
@@ -33,8 +34,8 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
     public IEnumerable<ExploredOutcome> Outcomes =>
         _outcomes.OrderBy(o => o.Key.Text, StringComparer.Ordinal).ThenBy(o => o.Key.End).Select(o => new ExploredOutcome(o.Key.Text, o.Value.Count, o.Value.Holds) { End = o.Key.End });
 
-    /// <summary>Somebody has nothing to do, and nothing waits.</summary>
-    public bool IsHungry => _hungry != 0;
+    /// <summary>Fewer tasks wait than there are threads: somebody may soon have nothing to do.</summary>
+    public bool IsHungry => _hungry;
 
     /// <summary>Preemptions are bounded: states are told apart by the way to them, and there is no graph.</summary>
     public bool Preempting => options.Preemptions != null;
@@ -94,7 +95,7 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
         _outcomes.Clear();
         _findings.Clear();
         _end = _restart = false;
-        _hungry = 0;
+        _hungry = false;
         _statesAtFinding = long.MaxValue;
         _deciding.Clear();
         Bound = null;
@@ -105,6 +106,9 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
 
     public const int NoCpu = 31;
 
+    /// <summary>Milliseconds after which a worker without a task looks by itself whether the search has ended.</summary>
+    private const int LongestWait = 10;
+
     /// <summary>Does tasks until there are none.</summary>
     public void Work(SearchWorker worker)
     {
@@ -113,27 +117,13 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
             SearchTask? task = null;
             lock (_lock)
             {
-                // What waits, waits for another time.
-                if (_end)
+                // When the search has ended, what waits, waits for another time.
+                while (!_end && !_tasks.TryDequeue(out task) && _working != 0)
+                    Monitor.Wait(_lock, LongestWait);
+                if (task == null)
                     return;
-                if (_tasks.TryDequeue(out task))
-                {
-                    _working++;
-                    _hungry = Math.Max(0, _hungry - 1);
-                }
-                else if (_working == 0 || _end)
-                {
-                    return;
-                }
-                else
-                {
-                    _hungry = 1;
-                }
-            }
-            if (task == null)
-            {
-                Thread.Sleep(1);
-                continue;
+                _working++;
+                _hungry = IsShort;
             }
             try
             {
@@ -142,7 +132,10 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
             finally
             {
                 lock (_lock)
+                {
                     _working--;
+                    Monitor.PulseAll(_lock);
+                }
             }
         }
     }
@@ -152,9 +145,13 @@ internal sealed class Search(ExplorationOptions options, SharedBytes shared)
         lock (_lock)
         {
             _tasks.Enqueue(task);
-            _hungry = 0;
+            _hungry = IsShort;
+            Monitor.Pulse(_lock);
         }
     }
+
+    /// <summary>There are others to work, and not a task for each: many a task is over at once.</summary>
+    private bool IsShort => options.Threads > 1 && _tasks.Count < options.Threads;
 
     public bool MustEnd(SearchWorker worker)
     {

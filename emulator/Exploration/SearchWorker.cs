@@ -249,7 +249,9 @@ internal sealed class SearchWorker : IDisposable
         for (int i = 0; i < _depth; i++)
         {
             Frame frame = _frames[i];
-            if (frame.Next >= frame.Steps.Count || (_search.Preempting && frame.Next == 0))
+            // The last choice of the last state is its own: tasks must not go from one worker to the other and back, with nothing done.
+            int kept = i == _depth - 1 && !frame.HasMore ? 1 : 0;
+            if (frame.Next + kept >= frame.Steps.Count || (_search.Preempting && frame.Next == 0))
                 continue;
             Step step = frame.Steps[^1];
             frame.Steps.RemoveAt(frame.Steps.Count - 1);

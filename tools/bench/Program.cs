@@ -7,6 +7,8 @@ using Emu.Bench;
 //   bench compare    the bench guest in Emu and, where installed, in QEMU
 //   bench start      emu boot from process start to the guest's last line
 //   bench modelled   the guest kernel on four CPUs under p6, with store buffers: MIPS over all CPUs
+//   bench explore    explored events per second, on one thread and on two
+//   bench check      what emu boot --check costs
 //   bench snapshot   snapshot and restore, by BenchmarkDotNet
 var kernels = new Option<string[]>("--kernel") { Description = "only these kernels", AllowMultipleArgumentsPerToken = true };
 var runs = new Option<int>("--runs") { Description = "runs of each pair", DefaultValueFactory = _ => 3 };
@@ -33,6 +35,20 @@ modelled.SetAction(p =>
     return 0;
 });
 
+var explore = new Command("explore", "Linux's protocol on three CPUs under intel: explored events per second, on one thread and on two") { runs };
+explore.SetAction(p =>
+{
+    Exploration.Print(Programs.Emu, p.GetValue(runs));
+    return 0;
+});
+
+var check = new Command("check", "emu boot with --check against the same without: how many times the CPU time") { runs };
+check.SetAction(p =>
+{
+    Exploration.PrintCheck(Programs.Emu, p.GetValue(runs));
+    return 0;
+});
+
 var snapshot = new Command("snapshot", "snapshot and restore of 64 MiB of which 1 MiB changed");
 snapshot.SetAction(_ =>
 {
@@ -40,4 +56,4 @@ snapshot.SetAction(_ =>
     return 0;
 });
 
-return new RootCommand("Measures Emu.") { compare, start, modelled, snapshot }.Parse(args).Invoke();
+return new RootCommand("Measures Emu.") { compare, start, modelled, explore, check, snapshot }.Parse(args).Invoke();
