@@ -31,6 +31,7 @@ public static class ControlBits
     public const ulong Cr4Umip = 1UL << 11;
     public const ulong Cr4FsGsBase = 1UL << 16;
     public const ulong Cr4Pcide = 1UL << 17;
+    public const ulong Cr4OsXsave = 1UL << 18;
     public const ulong Cr4Smep = 1UL << 20;
     public const ulong Cr4Smap = 1UL << 21;
 

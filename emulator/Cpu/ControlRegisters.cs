@@ -326,6 +326,7 @@ public static unsafe class ControlRegisters
         Add(F.Pcid, ControlBits.Cr4Pcide);
         Add(F.Smep, ControlBits.Cr4Smep);
         Add(F.Smap, ControlBits.Cr4Smap);
+        Add(F.Xsave, ControlBits.Cr4OsXsave);
         return bits;
 
         void Add(CpuFeature feature, ulong bit) => bits |= model.Has(feature) ? bit : 0;

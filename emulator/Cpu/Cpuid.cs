@@ -17,7 +17,7 @@ public enum CpuidRegister
 }
 
 /// <summary>Where CPUID reports a feature.</summary>
-public readonly record struct CpuidFeatureBit(CpuFeature Feature, uint Leaf, CpuidRegister Register, int Bit);
+public readonly record struct CpuidFeatureBit(CpuFeature Feature, uint Leaf, CpuidRegister Register, int Bit, uint Subleaf = 0);
 
 /// <summary>CPUID (SDM, "CPUID - CPU Identification"; AMD "CPUID Specification"): everything follows from the model's table.</summary>
 public static unsafe class Cpuid
@@ -86,6 +86,10 @@ public static unsafe class Cpuid
         new(F.Rdpid, 7, CpuidRegister.Ecx, 22),
         new(F.Serialize, 7, CpuidRegister.Edx, 14),
         new(F.CoreCapabilities, 7, CpuidRegister.Edx, 30),
+        new(F.Xsaveopt, 0xD, CpuidRegister.Eax, 0, Subleaf: 1),
+        new(F.Xsavec, 0xD, CpuidRegister.Eax, 1, Subleaf: 1),
+        new(F.Xgetbv1, 0xD, CpuidRegister.Eax, 2, Subleaf: 1),
+        new(F.Xsaves, 0xD, CpuidRegister.Eax, 3, Subleaf: 1),
         new(F.LahfLm, 0x8000_0001, CpuidRegister.Ecx, 0),
         new(F.Lzcnt, 0x8000_0001, CpuidRegister.Ecx, 5),
         new(F.Prefetchw, 0x8000_0001, CpuidRegister.Ecx, 8),
@@ -124,6 +128,9 @@ public static unsafe class Cpuid
         // SDM, IA32_APIC_BASE: with the enable flag clear, CPUID reports no APIC.
         if (leaf == 1 && (s->ApicBase & Msrs.ApicBaseEnable) == 0)
             r = r with { Edx = r.Edx & ~(1U << 9), Ecx = r.Ecx & ~(1U << 21) };
+        // "A value of 1 indicates that the OS has set CR4.OSXSAVE."
+        if (leaf == 1 && (s->Paging.Cr4 & ControlBits.Cr4OsXsave) != 0)
+            r = r with { Ecx = r.Ecx | 1U << 27 };
         // SDM, leaf 80000001H: "Bit 11: SYSCALL/SYSRET (when in 64-bit mode)".
         if (leaf == 0x8000_0001 && cpu.Model.Vendor == CpuVendor.Intel && !s->Is64Bit)
             r = r with { Edx = r.Edx & ~(1U << 11) };
@@ -146,7 +153,7 @@ public static unsafe class Cpuid
                 return default;
             leaf = model.MaxBasicLeaf;
         }
-        CpuidResult features = subleaf == 0 || leaf != 7 ? Features(model, leaf) : default;
+        CpuidResult features = Features(model, leaf, leaf is 7 or 0xD ? subleaf : 0);
         return leaf switch
         {
             0 => VendorLeaf(model, model.MaxBasicLeaf),
@@ -156,6 +163,7 @@ public static unsafe class Cpuid
             // MONITOR lines of 64 bytes; no extensions, no C-states below C1.
             5 => model.Has(F.Monitor) ? new(64, 64, 0, 0) : default,
             0xB => model.Has(F.X2Apic) ? LeafB(subleaf, topology, apicId) : default,
+            0xD => model.Has(F.Xsave) ? LeafD(subleaf, features) : default,
             // TSC = crystal × EBX / EAX.
             0x15 => new(1, 1, TscHertz, 0),
             // Base, maximum and bus frequency in MHz.
@@ -170,12 +178,12 @@ public static unsafe class Cpuid
         };
     }
 
-    private static CpuidResult Features(CpuModel model, uint leaf)
+    private static CpuidResult Features(CpuModel model, uint leaf, uint subleaf = 0)
     {
         uint eax = 0, ebx = 0, ecx = 0, edx = 0;
         foreach (CpuidFeatureBit b in FeatureBits)
         {
-            if (b.Leaf != leaf || !model.Has(b.Feature))
+            if (b.Leaf != leaf || b.Subleaf != subleaf || !model.Has(b.Feature))
                 continue;
             switch (b.Register)
             {
@@ -237,6 +245,14 @@ public static unsafe class Cpuid
         0 => new(0, 1, 1 << 8, apicId.Value),
         1 => new(ApicIdBits(topology), (uint)topology.Cpus, 2 << 8 | 1, apicId.Value),
         _ => new(0, 0, subleaf & 0xFF, apicId.Value),
+    };
+
+    /// <summary>XSAVE: which components there are, and how large an area is; with XCR0 of x87 and SSE alone always the same.</summary>
+    private static CpuidResult LeafD(uint subleaf, CpuidResult features) => subleaf switch
+    {
+        0 => new((uint)ExtendedState.Supported, ExtendedState.Size, ExtendedState.Size, 0),
+        1 => features with { Ebx = ExtendedState.Size },
+        _ => default,
     };
 
     private static CpuidResult Leaf80000001(CpuModel model, CpuidResult features, CpuTopology topology)

@@ -112,6 +112,7 @@ public static unsafe class MsrTable
         new(0x2FF, "IA32_MTRR_DEF_TYPE") { Needs = [F.Mtrr], Field = s => &s->MtrrDefaultType, Writable = 0xCFF, Write = MsrWrites.MtrrDefaultType },
         .. MachineCheckBanks(),
         new(0x6E0, "IA32_TSC_DEADLINE") { Needs = [F.TscDeadline], Read = s => Cpu.Of(s).Apic.TscDeadline, Write = MsrWrites.TscDeadline, Serialises = false },
+        new(0xDA0, "IA32_XSS") { Needs = [F.Xsaves], Field = s => &s->Floating.Xss, Writable = 0 },
         new(0xC000_0080, "IA32_EFER") { Needs = [F.Syscall, F.Nx, F.LongMode], Field = s => &s->Paging.Efer, Write = MsrWrites.Efer },
         new(0xC000_0081, "IA32_STAR") { Needs = [F.Syscall], Field = s => &s->Star },
         new(0xC000_0082, "IA32_LSTAR") { Needs = [F.LongMode], Field = s => &s->Lstar, Canonical = true },

@@ -60,6 +60,10 @@ public static class Existence
         CpuidFeature.SSE4_2 => model.Has(F.Sse42),
         CpuidFeature.SYSCALL => model.Has(F.Syscall),
         CpuidFeature.TSC => model.Has(F.Tsc),
+        CpuidFeature.XSAVE => model.Has(F.Xsave),
+        CpuidFeature.XSAVEC => model.Has(F.Xsavec),
+        CpuidFeature.XSAVEOPT => model.Has(F.Xsaveopt),
+        CpuidFeature.XSAVES => model.Has(F.Xsaves),
         // On every model: what came before the Pentium Pro, and what is encoded as a hint that older processors ignore.
         CpuidFeature.INTEL8086 or CpuidFeature.INTEL8086_ONLY or CpuidFeature.INTEL186 or CpuidFeature.INTEL286 or CpuidFeature.INTEL286_ONLY
             or CpuidFeature.INTEL386 or CpuidFeature.INTEL386_ONLY or CpuidFeature.INTEL386_A0_ONLY or CpuidFeature.INTEL486

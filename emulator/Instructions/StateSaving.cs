@@ -4,7 +4,7 @@ using Iced.Intel;
 
 namespace Emu.Instructions;
 
-/// <summary>FXSAVE, FXRSTOR, LDMXCSR, STMXCSR, EMMS.</summary>
+/// <summary>FXSAVE, FXRSTOR, XSAVE, XRSTOR and their kin, XGETBV, XSETBV, LDMXCSR, STMXCSR, EMMS.</summary>
 public static unsafe class StateSaving
 {
     public static void Fxsave(ref Lowering l) => Area(ref l, &Save);
@@ -17,6 +17,22 @@ public static unsafe class StateSaving
 
     public static void Emms(ref Lowering l) => l.Select<EmptyRegisters, MmxUnit>(8, AddressForm.None);
 
+    public static void Xsave(ref Lowering l, ExtendedSave instruction)
+    {
+        l.Op->Reg0 = (byte)instruction;
+        Area(ref l, &SaveExtended);
+    }
+
+    public static void Xrstor(ref Lowering l, bool supervisor)
+    {
+        l.Op->Reg0 = (byte)(supervisor ? 1 : 0);
+        Area(ref l, &RestoreExtended);
+    }
+
+    public static void Xgetbv(ref Lowering l) => l.Use(&GetRegister);
+
+    public static void Xsetbv(ref Lowering l) => l.Use(&SetRegister);
+
     private static void Area(ref Lowering l, delegate*<CpuState*, Op*, Op*> handler)
     {
         l.Memory();
@@ -25,9 +41,10 @@ public static unsafe class StateSaving
     }
 
     /// <summary>Layout of the pointers: by mode and REX.W.</summary>
-    internal static PointerLayout Layout(in Lowering l) =>
+    private static PointerLayout Layout(in Lowering l) =>
         l.CodeBits != 64 ? PointerLayout.Legacy
-            : l.Instruction.Mnemonic is Mnemonic.Fxsave64 or Mnemonic.Fxrstor64 ? PointerLayout.Promoted : PointerLayout.Compatible;
+            : l.Instruction.Mnemonic is Mnemonic.Fxsave64 or Mnemonic.Fxrstor64 or Mnemonic.Xsave64 or Mnemonic.Xsaveopt64 or Mnemonic.Xsavec64
+                or Mnemonic.Xsaves64 or Mnemonic.Xrstor64 or Mnemonic.Xrstors64 ? PointerLayout.Promoted : PointerLayout.Compatible;
 
     private static Op* Save(CpuState* s, Op* op)
     {
@@ -42,6 +59,24 @@ public static unsafe class StateSaving
             && SavedState.Restore(s, linear, Full.Kind(op), (PointerLayout)op->Immediate);
         return SystemOperation.Next(s, op, ok);
     }
+
+    private static Op* SaveExtended(CpuState* s, Op* op)
+    {
+        bool ok = ExtendedState.CheckUnit(s) && Full.Linear(s, op, ExtendedState.Size, AccessKind.Write, out ulong linear)
+            && ExtendedState.Save(s, linear, Full.Kind(op), (PointerLayout)op->Immediate, (ExtendedSave)op->Reg0);
+        return SystemOperation.Next(s, op, ok);
+    }
+
+    private static Op* RestoreExtended(CpuState* s, Op* op)
+    {
+        bool ok = ExtendedState.CheckUnit(s) && Full.Linear(s, op, ExtendedState.Size, AccessKind.Read, out ulong linear)
+            && ExtendedState.Restore(s, linear, Full.Kind(op), (PointerLayout)op->Immediate, op->Reg0 != 0);
+        return SystemOperation.Next(s, op, ok);
+    }
+
+    private static Op* GetRegister(CpuState* s, Op* op) => SystemOperation.Next(s, op, ExtendedState.GetRegister(s));
+
+    private static Op* SetRegister(CpuState* s, Op* op) => SystemOperation.Next(s, op, ExtendedState.SetRegister(s));
 
     /// <summary>"If a memory operand is not aligned on a 16-byte boundary, regardless of segment: #GP(0)."</summary>
     private static bool Address(CpuState* s, Op* op, AccessKind kind, out ulong linear) =>

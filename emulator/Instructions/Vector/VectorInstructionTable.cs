@@ -1,3 +1,4 @@
+using Emu.Cpus;
 using Iced.Intel;
 using static Emu.Instructions.PackedArithmetic;
 using static Emu.Instructions.PackedMultiply;
@@ -24,6 +25,15 @@ public static unsafe class VectorInstructionTable
             case Mnemonic.Stmxcsr: StateSaving.Stmxcsr(ref l); break;
             case Mnemonic.Fxsave or Mnemonic.Fxsave64: StateSaving.Fxsave(ref l); break;
             case Mnemonic.Fxrstor or Mnemonic.Fxrstor64: StateSaving.Fxrstor(ref l); break;
+
+            case Mnemonic.Xsave or Mnemonic.Xsave64: StateSaving.Xsave(ref l, ExtendedSave.Xsave); break;
+            case Mnemonic.Xsaveopt or Mnemonic.Xsaveopt64: StateSaving.Xsave(ref l, ExtendedSave.Xsaveopt); break;
+            case Mnemonic.Xsavec or Mnemonic.Xsavec64: StateSaving.Xsave(ref l, ExtendedSave.Xsavec); break;
+            case Mnemonic.Xsaves or Mnemonic.Xsaves64: StateSaving.Xsave(ref l, ExtendedSave.Xsaves); break;
+            case Mnemonic.Xrstor or Mnemonic.Xrstor64: StateSaving.Xrstor(ref l, supervisor: false); break;
+            case Mnemonic.Xrstors or Mnemonic.Xrstors64: StateSaving.Xrstor(ref l, supervisor: true); break;
+            case Mnemonic.Xgetbv: StateSaving.Xgetbv(ref l); break;
+            case Mnemonic.Xsetbv: StateSaving.Xsetbv(ref l); break;
 
             // Moves
             case Mnemonic.Movaps or Mnemonic.Movapd or Mnemonic.Movdqa: VectorMoves.Whole<Aligned>(ref l); break;

@@ -236,7 +236,10 @@ public static unsafe class VectorMoves
         }
     }
 
-    /// <summary>All bytes that will be written are checked before any is. What the mask leaves out is not checked for presence: the manual permits either.</summary>
+    /// <summary>
+    /// The first and the last byte are checked whatever the mask: "exceptions associated with addressing memory and page faults may still be signaled", and a
+    /// CPU signals them (seen on an AMD EPYC).
+    /// </summary>
     private readonly struct StoreMasked : IStep
     {
         public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
@@ -244,14 +247,14 @@ public static unsafe class VectorMoves
             int size = W.Bits / 8;
             if (!VectorRegister.IsReady<W>(s) || !Full.Linear(s, op, size, AccessKind.Write, out ulong linear))
                 return false;
+            ulong wrap = s->Is64Bit ? ulong.MaxValue : uint.MaxValue;
+            if (!Access.ProbeWrite(s, linear, 1, Full.Kind(op)) || !Access.ProbeWrite(s, (linear + (ulong)(size - 1)) & wrap, 1, Full.Kind(op)))
+                return false;
             Vector128<byte> bytes = VectorRegister.Read<W>(s, op->Reg0);
             uint mask = Vector128.ExtractMostSignificantBits(VectorRegister.Read<W>(s, op->Reg1));
             for (int i = 0; i < size; i++)
-                if ((mask >> i & 1) != 0 && !Access.ProbeWrite(s, linear + (ulong)i, 1, Full.Kind(op)))
-                    return false;
-            for (int i = 0; i < size; i++)
                 if ((mask >> i & 1) != 0)
-                    _ = Access.Store(s, linear + (ulong)i, 1, Full.Kind(op), bytes[i]);
+                    _ = Access.Store(s, (linear + (ulong)i) & wrap, 1, Full.Kind(op), bytes[i]);
             VectorRegister.EnterMmx<W>(s);
             return true;
         }

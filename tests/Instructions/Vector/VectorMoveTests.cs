@@ -180,25 +180,31 @@ public sealed unsafe class VectorMoveTests
     public void MaskedStore_SomeBytes_TouchesThoseAlone()
     {
         using var cpu = new VectorCpu();
-        // The last four bytes lie in a page that is not there.
-        ulong at = TestCpu.NotPresent - 12;
-        cpu.Cpu[7] = at;
-        cpu.Cpu.Write(at, new byte[12]);
+        cpu.Cpu[7] = At + 3;
+        cpu.Cpu.Write(At, new byte[32]);
         cpu.Xmm(1, _a);
         byte[] mask = new byte[16];
-        mask[1] = 0x80;
-        mask[2] = 0x7F;
-        mask[11] = 0xFF;
+        (mask[1], mask[2], mask[11]) = (0x80, 0x7F, 0xFF);
         cpu.Xmm(2, mask);
         cpu.Cpu.Load(0x66, 0x0F, 0xF7, 0xCA); // maskmovdqu xmm1, xmm2
         Assert.Null(cpu.Cpu.Step());
-        Assert.Equal([0, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x1B], cpu.Cpu.Read(at, 12));
-        mask[12] = 0x80;
-        mask[0] = 0x80;
-        cpu.Xmm(2, mask);
+        byte[] expected = new byte[32];
+        (expected[4], expected[14]) = (0x11, 0x1B);
+        Assert.Equal(expected, cpu.Cpu.Read(At, 32));
+        // The last bytes lie in a page that is not there, though none of them is chosen.
+        cpu.Cpu[7] = TestCpu.NotPresent - 12;
+        cpu.Cpu.Write(TestCpu.NotPresent - 12, new byte[12]);
         Assert.Equal(Vector.PageFault, cpu.Cpu.Again());
-        Assert.Equal(TestCpu.NotPresent, cpu.Cpu.Fault.LinearAddress);
-        Assert.Equal(0, cpu.Cpu.Read(at, 1)[0]);
+        Assert.Equal(TestCpu.NotPresent + 3, cpu.Cpu.Fault.LinearAddress);
+        Assert.Equal(new byte[12], cpu.Cpu.Read(TestCpu.NotPresent - 12, 12));
+
+        cpu.Mmx(1, _a.AsSpan(0, 8));
+        cpu.Mmx(2, mask.AsSpan(0, 8));
+        cpu.Cpu[7] = At + 20;
+        cpu.Cpu.Load(0x0F, 0xF7, 0xCA); // maskmovq mm1, mm2
+        Assert.Null(cpu.Cpu.Step());
+        expected[21] = 0x11;
+        Assert.Equal(expected, cpu.Cpu.Read(At, 32));
     }
 
     [Fact]
