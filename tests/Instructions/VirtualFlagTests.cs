@@ -1,6 +1,5 @@
 using Emu.Cpus;
 using Xunit;
-using static Iced.Intel.AssemblerRegisters;
 
 namespace Emu.Tests.Instructions;
 
