@@ -72,5 +72,6 @@ public static class Existence
         _ => false,
     };
 
-    private static bool IsPrefetch(Code code) => code is Code.Prefetch_m8 or Code.Prefetchw_m8 or Code.Prefetchwt1_m8;
+    private static bool IsPrefetch(Code code) => code is Code.Prefetch_m8 or Code.Prefetchw_m8 or Code.Prefetchwt1_m8
+        or (>= Code.Prefetchreserved3_m8 and <= Code.Prefetchreserved7_m8);
 }

@@ -36,6 +36,19 @@ public enum FlowKind
     EndsAfter,
 }
 
+/// <summary>What became of an instruction.</summary>
+public enum LoweringOutcome
+{
+    /// <summary>A handler executes it.</summary>
+    Executed,
+
+    /// <summary>It is #UD: invalid, or not there on the CPU model.</summary>
+    Undefined,
+
+    /// <summary>It stops the machine with a message.</summary>
+    Unimplemented,
+}
+
 /// <summary>
 /// One decoded instruction on its way to an operation: the family methods read operands from here and select handlers. Decode time only.
 /// </summary>
@@ -70,6 +83,9 @@ public unsafe ref struct Lowering
 
     /// <summary>How control goes on; <see cref="FlowKind.Next"/> unless a family says otherwise.</summary>
     public FlowKind Flow = FlowKind.Next;
+
+    /// <summary>What became of it.</summary>
+    public LoweringOutcome Outcome = LoweringOutcome.Executed;
 
     /// <summary>Set by the block builder when the flags of this instruction are overwritten before anybody can see them.</summary>
     public bool FlagsDead;

@@ -73,8 +73,8 @@ public static unsafe class SystemInstructionTable
             case Mnemonic.Int1: SoftwareInterrupts.Int1(ref l); break;
             case Mnemonic.Into: SoftwareInterrupts.Into(ref l); break;
             // "#UD if an attempt is made to execute this instruction when the processor is not in SMM", which it never is.
-            case Mnemonic.Rsm: Unimplemented.Undefined(ref l); break;
-            case Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2: Unimplemented.Undefined(ref l); break;
+            case Mnemonic.Rsm: Unimplemented.UndefinedByName(ref l); break;
+            case Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2: Unimplemented.UndefinedByName(ref l); break;
 
             // Waiting and ordering
             case Mnemonic.Hlt: Waiting.Hlt(ref l); break;

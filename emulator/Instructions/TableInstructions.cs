@@ -216,12 +216,11 @@ public static unsafe class TableInstructions
             // #UD in real mode comes before anything about the operand.
             if (!SystemTables.CheckProtected(s))
                 return Chain.Fault(s, op);
-            if (!Full.LoadForUpdate<W>(s, op, out ulong v, out nuint place))
+            if (!Full.Load<W>(s, op, out ulong v))
                 return Full.Failed(s, op);
             _ = SegmentQueries.Arpl(s, (ushort)v, (ushort)Width.Read<W>(s, op->Reg1), out bool adjusted, out ushort result);
-            if (adjusted)
-                Full.Update<W>(s, op, place, result);
-            return Full.Next(s, op);
+            // "IF DEST[RPL] < SRC[RPL] THEN ... DEST[RPL] := SRC[RPL]": otherwise nothing is written (seen on a CPU: nor checked).
+            return adjusted && !Full.Store<W>(s, op, result) ? Full.Failed(s, op) : Full.Next(s, op);
         }
     }
 

@@ -10,6 +10,7 @@ public static unsafe class Unimplemented
     /// <summary>Stops the machine, with a message, when the instruction is reached.</summary>
     public static void Lower(ref Lowering l)
     {
+        l.Outcome = LoweringOutcome.Unimplemented;
         l.Flow = FlowKind.Ends;
         l.Op->Handler = l.Op->Full = &Stop;
     }
@@ -17,8 +18,16 @@ public static unsafe class Unimplemented
     /// <summary>Raises #UD when the instruction is reached: an invalid encoding, or one that the CPU model lacks.</summary>
     public static void Undefined(ref Lowering l)
     {
+        l.Outcome = LoweringOutcome.Undefined;
         l.Flow = FlowKind.Ends;
         l.Op->Handler = l.Op->Full = &RaiseUndefined;
+    }
+
+    /// <summary>UD0, UD1 and UD2, whose meaning it is to raise #UD, and what is #UD in every state that this machine can be in.</summary>
+    public static void UndefinedByName(ref Lowering l)
+    {
+        Undefined(ref l);
+        l.Outcome = LoweringOutcome.Executed;
     }
 
     /// <summary>Raises #GP(0) when the instruction is reached: one that exists at CPL 0 only.</summary>

@@ -88,10 +88,10 @@ public static unsafe class X87Environment
     }
 
     private static bool Store(CpuState* s, Op* op, byte* image, int size) =>
-        Full.Linear(s, op, size, AccessKind.Write, out ulong linear) && Access.StoreBlock(s, linear, size, Full.Kind(op), image);
+        Full.Linear(s, op, size, AccessKind.Write, out ulong linear) && IsAligned(s, op, linear) && Access.StoreBlock(s, linear, size, Full.Kind(op), image);
 
     private static bool Load(CpuState* s, Op* op, byte* image, int size) =>
-        Full.Linear(s, op, size, AccessKind.Read, out ulong linear) && Access.LoadBlock(s, linear, size, Full.Kind(op), image);
+        Full.Linear(s, op, size, AccessKind.Read, out ulong linear) && IsAligned(s, op, linear) && Access.LoadBlock(s, linear, size, Full.Kind(op), image);
 
     /// <summary>Reserved upper halves of 32-bit words are all ones, as CPUs store them.</summary>
     private static void Compose(CpuState* s, byte* image, bool wide)
@@ -153,4 +153,7 @@ public static unsafe class X87Environment
             f.DataSelector = (ushort)words[6];
         }
     }
+
+    /// <summary>Environments must be aligned to 4 bytes, or 2 with 16-bit operands, where alignment is checked (SDM Vol. 3A, "Alignment Requirements by Data Type").</summary>
+    private static bool IsAligned(CpuState* s, Op* op, ulong linear) => Access.CheckAlignment(s, linear, op->OperandSize, Full.Kind(op));
 }

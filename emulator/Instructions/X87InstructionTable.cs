@@ -40,7 +40,8 @@ public static unsafe class X87InstructionTable
             case Mnemonic.Fbld: TenBytes<X87Moves.LoadTenBytes>(ref l, isDecimal: true); break;
             case Mnemonic.Fst when l.IsRegister(0): Stack<X87Moves.StoreRegister>(ref l); break;
             case Mnemonic.Fst: Store<X87Moves.Store>(ref l); break;
-            case Mnemonic.Fstp or Mnemonic.Fstpnce when l.IsRegister(0): Stack<X87Moves.StoreRegisterPop>(ref l); break;
+            case Mnemonic.Fstp when l.IsRegister(0): Stack<X87Moves.StoreRegisterPop>(ref l); break;
+            case Mnemonic.Fstpnce: Stack<X87Moves.StoreRegisterPopUnchecked>(ref l); break;
             case Mnemonic.Fstp when code == Code.Fstp_m80fp: TenBytes<X87Moves.StoreTenBytes>(ref l, isDecimal: false); break;
             case Mnemonic.Fstp: Store<X87Moves.StorePop>(ref l); break;
             case Mnemonic.Fist: Store<X87Moves.StoreInteger>(ref l); break;

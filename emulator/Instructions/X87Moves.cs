@@ -48,12 +48,15 @@ public static unsafe class X87Moves
         public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory => StoreTen(s, op, W.Bits == 8);
     }
 
+    /// <summary>Where alignment is checked, 80-bit operands are aligned to 8 bytes (SDM Vol. 3A, "Alignment Requirements by Data Type").</summary>
+    private static bool IsAligned(CpuState* s, Op* op, ulong linear) => Access.CheckAlignment(s, linear, 8, Full.Kind(op));
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool LoadTen(CpuState* s, Op* op, bool isDecimal)
     {
         byte* bytes = stackalloc byte[16];
         *(ulong*)(bytes + 8) = 0;
-        if (!X87.CheckPending(s) || !Full.Linear(s, op, 10, AccessKind.Read, out ulong linear) || !Access.LoadBlock(s, linear, 10, Full.Kind(op), bytes))
+        if (!X87.CheckPending(s) || !Full.Linear(s, op, 10, AccessKind.Read, out ulong linear) || !IsAligned(s, op, linear) || !Access.LoadBlock(s, linear, 10, Full.Kind(op), bytes))
             return false;
         X87.RememberMemory(s, op);
         if (!X87.NeedRoom(s))
@@ -87,7 +90,7 @@ public static unsafe class X87Moves
             (((ulong*)bytes)[0], ((ulong*)bytes)[1]) = empty ? (0xC000_0000_0000_0000, 0xFFFFUL) : (r[0], r[1]);
         if (empty)
             stored = (c.Masked & FloatFlags.Invalid) != 0;
-        if (stored && !(Full.Linear(s, op, 10, AccessKind.Write, out ulong linear) && Access.StoreBlock(s, linear, 10, Full.Kind(op), bytes)))
+        if (stored && !(Full.Linear(s, op, 10, AccessKind.Write, out ulong linear) && IsAligned(s, op, linear) && Access.StoreBlock(s, linear, 10, Full.Kind(op), bytes)))
             return false;
         X87.RememberMemory(s, op);
         if (empty)
@@ -222,6 +225,18 @@ public static unsafe class X87Moves
         {
             if (CopyTop(s, op->Reg0))
                 X87.Pop(s);
+        }
+    }
+
+    /// <summary>D9 D8 and up, FSTP without a check, which no manual describes: an empty ST(0) is popped and nothing else (seen on a CPU).</summary>
+    public readonly struct StoreRegisterPopUnchecked : IX87Operation
+    {
+        public static void Execute(CpuState* s, Op* op)
+        {
+            X87.Signal(s, FloatFlags.None, c1: false);
+            if (!X87.IsEmpty(s, 0))
+                X87.Copy(s, op->Reg0, 0);
+            X87.Pop(s);
         }
     }
 

@@ -20,7 +20,9 @@ internal static partial class Repository
             .Order(StringComparer.Ordinal);
     }
 
-    public static string Read(string file) => File.ReadAllText(Path.Combine(Root, file));
+    public static string Read(string file) => File.ReadAllText(PathOf(file));
+
+    public static string PathOf(string file) => Path.Combine(Root, file);
 
     /// <summary>Source text with comments and the insides of strings blanked, lines kept: what is left is code.</summary>
     public static string Code(string text) => CommentOrString().Replace(text, m => m.Value[0] switch

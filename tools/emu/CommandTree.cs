@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.Runtime.CompilerServices;
+using Emu.Cli.Diff;
 using Emu.Cli.Matrix;
 
 namespace Emu.Cli;
@@ -21,6 +22,9 @@ public static class CommandTree
             LinuxCommand.Build(terminal),
             MatrixCommand.Build(terminal),
             DisasmCommand.Build(terminal),
+            DiffCommand.Build(terminal),
+            LockstepCommand.Build(terminal),
+            IsaCommand.Build(terminal),
             CpusCommand.Build(terminal),
             ProfilesCommand.Build(terminal),
         };

@@ -72,6 +72,13 @@ internal sealed record ExploredJson(
     string Protocol, string Sync, string Fence, string Ipi, string Ack, string Poke, string Int3, string Site, string Profile, string Verdict,
     string? Finding, string? Reason, long States, long Events);
 
+/// <summary>An element of <c>emu isa --json</c>.</summary>
+/// <param name="Code">Iced's name.</param>
+/// <param name="State">"done", "out of scope" or "missing".</param>
+/// <param name="Reason">Why it is out of scope; else empty.</param>
+/// <param name="Cases">By mode, the cases in which it agreed with the mode's oracle.</param>
+internal sealed record InstructionJson(string Code, string Feature, string State, string Reason, IReadOnlyDictionary<string, long> Cases);
+
 /// <summary>The shapes of all our JSON, written by the compiler: reflection would cost start-up time.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, NewLine = "\n", UseStringEnumConverter = true)]
 [JsonSerializable(typeof(BootJson))]
@@ -83,6 +90,7 @@ internal sealed record ExploredJson(
 [JsonSerializable(typeof(ReplayJson))]
 [JsonSerializable(typeof(ScenarioResult[]))]
 [JsonSerializable(typeof(FetchProfileJson[]))]
+[JsonSerializable(typeof(InstructionJson[]))]
 internal sealed partial class JsonShapes : JsonSerializerContext
 {
 }

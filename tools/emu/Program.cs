@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Emu.Boot;
+using Emu.Differ.Unicorn;
 using Emu.Exploration;
 using Emu.Scenarios;
 
@@ -23,7 +24,7 @@ public static class Program
             terminal.Flush();
             return code;
         }
-        catch (Exception e) when (e is UsageException or BootException or WitnessException)
+        catch (Exception e) when (e is UsageException or BootException or WitnessException or OracleMissingException or UnicornException)
         {
             return Complain(terminal, e.Message, ExitCode.Usage);
         }

@@ -42,6 +42,7 @@ public sealed unsafe class Arena
 
     private const ulong GdtAddress = 0x1000, TablesAddress = 0x1_0000;
     private const ulong FirstDataPage = 0x40_0000, SecondDataPage = 0x40_3000, ReadOnlyPage = 0x40_5000;
+    private const byte Int3 = 0xCC;
     private const ulong Present = 0x21, Writable = 0x62, User = 4; // with A; with D
 
     private static readonly Arena?[] s_arenas = new Arena?[CodeModes.All.Count];
@@ -67,6 +68,7 @@ public sealed unsafe class Arena
             Cr3 = NewTable();
             MapAll();
         }
+        new Span<byte>(Image + CodeStart, (int)(CodeEnd - CodeStart)).Fill(Int3);
         foreach (MemoryWindow w in Windows.Where(w => w.Start != GdtAddress))
             for (ulong a = w.Start; a < w.Start + (ulong)w.Length; a++)
                 Image[a] = (byte)(a * 0x9E37_79B1 >> 13 ^ a >> 4);
@@ -134,7 +136,10 @@ public sealed unsafe class Arena
 
     private ulong[] DataBases => Mode == CodeMode.Long64 ? [DataBase, HighDataBase] : [DataBase];
 
-    /// <summary>Puts a case into RAM whose windows hold the background: its memory and its code, and behind that a jump to itself.</summary>
+    /// <summary>Takes the code of a case out of RAM again.</summary>
+    public static void Remove(Case c, byte* ram) => new Span<byte>(ram + c.LinearRip, c.Length).Fill(Int3);
+
+    /// <summary>Puts a case into RAM which holds the background: its memory and its code. All other code is int3.</summary>
     public void Place(Case c, byte* ram)
     {
         foreach (MemoryPatch patch in c.Memory)
@@ -143,8 +148,6 @@ public sealed unsafe class Arena
         byte* code = ram + c.LinearRip;
         for (int i = 0; i < c.Length; i++)
             code[i] = c.Code[i];
-        code[c.Length] = 0xEB;
-        code[c.Length + 1] = 0xFE;
     }
 
     /// <summary>What data memory holds when a case starts; false where some of it is not mapped.</summary>

@@ -1,3 +1,5 @@
+using Emu.Cpus;
+using Emu.Differ.Ledgers;
 using Iced.Intel;
 
 namespace Emu.Differ.Cases;
@@ -7,7 +9,7 @@ public sealed class CaseGenerator
 {
     private const int Rax = 0, Rcx = 1, Rdx = 2, Rbx = 3, Rsp = 4, Rbp = 5, Rsi = 6, Rdi = 7;
     private const ulong StatusFlags = 0x8D5, DirectionFlag = 0x400, OtherFlags = 0x24_7200; // AC, ID, NT, IOPL, IF
-    private const ulong UserFlags = 0x20_4000; // those that a program may change, less AC: Emu does not check alignment yet
+    private const ulong UserFlags = 0x24_4000; // those that a program may change
 
     /// <summary>Slots are this long, so that neighbours do not overwrite each other's instructions before they have run.</summary>
     private const int SlotBytes = 64;
@@ -16,20 +18,24 @@ public sealed class CaseGenerator
     private readonly InstructionMaker _maker;
     private readonly Arena _arena;
     private readonly ulong _seed;
-    private readonly Code[] _codes;
+    private readonly Code[] _codes, _rare;
+    private readonly int _perCode;
     private readonly Func<Instruction, Instruction, bool> _mayFollow;
     private readonly Code[] _followers;
     private readonly Code[] _plain;
 
     /// <param name="codes">Instruction codes to choose from.</param>
+    /// <param name="perCode">So many cases of each code in turn; 0 to choose at random, half of the time among the quarter that was checked least.</param>
     /// <param name="mayFollow">Whether what the second instruction reads is defined after the first.</param>
-    public CaseGenerator(CodeMode mode, ulong seed, Code[] codes, Func<Instruction, Instruction, bool> mayFollow)
+    public CaseGenerator(CodeMode mode, ulong seed, Code[] codes, Func<Instruction, Instruction, bool> mayFollow, int perCode = 0)
     {
         _catalogue = Catalogue.For(mode);
         _maker = new InstructionMaker(mode);
         _arena = Arena.For(mode);
         _seed = seed;
         _codes = codes;
+        _perCode = perCode;
+        _rare = [.. codes.OrderBy(c => Checks.Committed[c, mode]).Take((codes.Length + 3) / 4)];
         _mayFollow = mayFollow;
         _followers = [.. _catalogue.Codes.Where(c => IsFollower(c))];
         _plain = [.. _catalogue.Codes.Where(c => IsPlain(c))];
@@ -47,14 +53,18 @@ public sealed class CaseGenerator
         Span<byte> bytes = stackalloc byte[32];
         Code code;
         do
-            code = dice.Pick<Code>(_codes);
+            code = _perCode != 0 ? _codes[number / _perCode % _codes.Length] : dice.Pick<Code>(dice.Percent(50) ? _rare : _codes);
         while (!_maker.TryMake(code, ref dice, c.Rip, out c.First, bytes) || !_catalogue.Contains(c.First.Code) || LeadsBack(c.First, c.Rip) || IsInCode(c.First));
         c.Length = c.First.Length;
         bytes[..c.Length].CopyTo(c.Code);
         FillRegisters(c, ref dice);
+        bool floating = FloatingValues.IsFloating(c.First.Code);
+        MemorySize element = floating ? Element(c.First) : MemorySize.UInt64;
+        if (floating || dice.Percent(2))
+            FloatingValues.Fill(ref c.Floating, element, ref dice);
         if (dice.Percent(15))
             AddFollower(c, ref dice, bytes);
-        AimOperands(c, ref dice);
+        AimOperands(c, element, ref dice);
         Tune(c, ref dice);
     }
 
@@ -129,7 +139,7 @@ public sealed class CaseGenerator
     private bool IsInCode(in Instruction i) =>
         _arena.Mode == CodeMode.Real16 && (HasMemory(i) || i.IsStringInstruction) && i.MemorySegment == Register.CS;
 
-    private void AimOperands(Case c, ref Dice dice)
+    private void AimOperands(Case c, MemorySize element, ref Dice dice)
     {
         ref readonly Instruction i = ref c.First;
         // Only a few cases have a stack pointer, or a pointer of a string instruction, that leads anywhere.
@@ -145,10 +155,77 @@ public sealed class CaseGenerator
         }
         if (!HasMemory(i) || i.Mnemonic == Mnemonic.Lea || dice.Percent(2))
             return;
-        int bytes = Math.Max(1, i.MemorySize.GetSize());
-        EffectiveAddress.PointAt(c, i, DataAddresses.Pick(c.Mode, ref dice, EffectiveAddress.AddressBytes(c.Mode, i), bytes), ref dice);
+        int bytes = OperandBytes(i);
+        ulong place = DataAddresses.Pick(c.Mode, ref dice, EffectiveAddress.AddressBytes(c.Mode, i), bytes);
+        // Nearly all vectors must be aligned, and what XSAVE writes.
+        if (bytes >= 16 && dice.Percent(85))
+            place &= bytes == XsaveBytes ? ~63UL : ~15UL;
+        EffectiveAddress.PointAt(c, i, place, ref dice);
         if (dice.Percent(70))
-            Patch(c, EffectiveAddress.Linear(c, i.MemorySegment, EffectiveAddress.OffsetOf(c, i)), dice.Value(), dice.Value(), Math.Min(bytes, 16));
+            PatchOperand(c, EffectiveAddress.Linear(c, i.MemorySegment, EffectiveAddress.OffsetOf(c, i)), bytes, element, ref dice);
+    }
+
+    /// <summary>Legacy region and header, which is what XSAVE writes of x87 and SSE.</summary>
+    private const int XsaveBytes = 576;
+
+    /// <summary>Bytes of the memory operand.</summary>
+    private static int OperandBytes(in Instruction i) => i.MemorySize is MemorySize.Xsave or MemorySize.Xsave64 ? XsaveBytes : Math.Max(1, i.MemorySize.GetSize());
+
+    /// <summary>What the elements of the operands are.</summary>
+    private static MemorySize Element(in Instruction i)
+    {
+        MemorySize size = i.Code.ToOpCode().MemorySize;
+        return size switch
+        {
+            MemorySize.Unknown => MemorySize.Float80, // x87 without memory
+            _ => size.GetElementType(),
+        };
+    }
+
+    /// <summary>Fills a memory operand with values of its kind.</summary>
+    private void PatchOperand(Case c, ulong linear, int bytes, MemorySize element, ref Dice dice)
+    {
+        switch (element)
+        {
+            case MemorySize.Float80:
+                (ushort exponent, ulong significand) = FloatingValues.Extended(ref dice);
+                Patch(c, linear, significand, exponent, 10);
+                return;
+            case MemorySize.Bcd:
+                // Digits, mostly.
+                ulong digits = dice.Next(), high = dice.Next();
+                if (dice.Percent(80))
+                    (digits, high) = (digits & 0x7777_7777_7777_7777, high & 0x8077);
+                Patch(c, linear, digits, high, 10);
+                return;
+            case MemorySize.Fxsave_512Byte or MemorySize.Fxsave64_512Byte or MemorySize.Xsave or MemorySize.Xsave64:
+                PatchImage(c, linear, bytes, ref dice);
+                return;
+        }
+        if (bytes <= 16)
+            Patch(c, linear, FloatingValues.Lanes(ref dice, element), FloatingValues.Lanes(ref dice, element), bytes);
+        else
+            for (int at = 0; at < bytes; at += 8)
+                Patch(c, linear + (ulong)at, dice.Value(), 0, Math.Min(8, bytes - at));
+    }
+
+    /// <summary>What FXRSTOR or XRSTOR is to read: a state as other instructions meet it, in part with reserved bits set.</summary>
+    private unsafe void PatchImage(Case c, ulong linear, int bytes, ref Dice dice)
+    {
+        FloatingState state = FloatingImage.Default;
+        FloatingValues.Fill(ref state, MemorySize.Float64, ref dice);
+        byte* image = stackalloc byte[XsaveBytes];
+        new Span<byte>(image, XsaveBytes).Clear();
+        FloatingImage.Write(state, image);
+        *(uint*)(image + 28) = dice.Percent(50) ? 0xFFFF : (uint)dice.Next();
+        if (dice.Percent(10))
+            *(uint*)(image + 24) |= 1U << dice.Below(32);
+        *(ulong*)(image + 512) = dice.Percent(90) ? (ulong)dice.Below(4) : dice.Value();
+        if (dice.Percent(10))
+            *(ulong*)(image + 520 + 8 * dice.Below(7)) = dice.Value();
+        if (!_arena.Holds(linear, bytes))
+            return;
+        c.Memory.Add(new MemoryPatch(linear, new Span<byte>(image, bytes).ToArray()));
     }
 
     /// <summary>What particular instructions need in order to get beyond their first check.</summary>
@@ -188,6 +265,20 @@ public sealed class CaseGenerator
                 if (memory && i.Op1Kind == OpKind.Register && !UsesForAddress(i, EffectiveAddress.NumberOf(i.Op1Register)) && dice.Percent(90))
                     SetLow(c, EffectiveAddress.NumberOf(i.Op1Register), (ulong)(dice.Below(4096) - 2048), i.Op1Register.GetSize());
                 break;
+            case Mnemonic.Mov when c.Mode.IsUser() && i.Op0Kind == OpKind.Register && i.Op0Register.IsSegmentRegister() && dice.Percent(90):
+            case Mnemonic.Lar or Mnemonic.Lsl or Mnemonic.Verr or Mnemonic.Verw when c.Mode.IsUser() && dice.Percent(90):
+                Register source = i.OpCount == 2 ? i.Op1Register : i.Op0Register;
+                if (memory)
+                    Patch(c, at, Selector(ref dice), 0, 2);
+                else
+                    SetLow(c, EffectiveAddress.NumberOf(source), Selector(ref dice), 2);
+                break;
+            case Mnemonic.Pop when c.Mode.IsUser() && i.Op0Kind == OpKind.Register && i.Op0Register.IsSegmentRegister() && dice.Percent(90):
+                PatchStack(c, Selector(ref dice), 8);
+                break;
+            case Mnemonic.Lds or Mnemonic.Les or Mnemonic.Lss or Mnemonic.Lfs or Mnemonic.Lgs when c.Mode.IsUser() && dice.Percent(90):
+                Patch(c, at + (ulong)i.MemorySize.GetSize() - 2, Selector(ref dice), 0, 2);
+                break;
             case Mnemonic.Popf or Mnemonic.Popfd or Mnemonic.Popfq:
                 // TF would trap behind the next instruction.
                 PatchStack(c, dice.Next() & 0x24_7ED5, 8);
@@ -203,6 +294,15 @@ public sealed class CaseGenerator
                 else if (i.Op0Kind == OpKind.Register)
                     r[EffectiveAddress.NumberOf(i.Op0Register)] = Target(c, ref dice) & c.Mode.RegisterMask();
                 break;
+            case Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xsaveopt or Mnemonic.Xsaveopt64
+                or Mnemonic.Xrstor or Mnemonic.Xrstor64:
+                // Only the components that both have. An address may be lost by it.
+                SetLow(c, Rax, (ulong)dice.Below(4), 8);
+                r[Rdx] = 0;
+                break;
+            case Mnemonic.Maskmovq or Mnemonic.Maskmovdqu:
+                SetPointer(c, Rdi, ref dice, i.Mnemonic == Mnemonic.Maskmovq ? 8 : 16, 8);
+                break;
             case Mnemonic.Enter:
                 SetPointer(c, Rbp, ref dice, 8, 8);
                 break;
@@ -212,6 +312,15 @@ public sealed class CaseGenerator
                 break;
         }
     }
+
+    /// <summary>A selector that a program at CPL 3 might load: null, one of its own, the system's, or any.</summary>
+    private static ulong Selector(ref Dice dice) => dice.Below(10) switch
+    {
+        0 or 1 => (ulong)dice.Below(4),
+        < 6 => dice.Pick<ushort>([Arena.UserDataSelector, Arena.UserCode32Selector, Arena.UserCode64Selector]),
+        < 9 => (ulong)dice.Below(0x80),
+        _ => dice.Value() & 0xFFFF,
+    };
 
     /// <summary>Where an indirect branch may lead: into the code, into data (which cannot be fetched in part), or anywhere.</summary>
     private ulong Target(Case c, ref Dice dice) => dice.Below(10) switch

@@ -28,6 +28,7 @@ public static class CaseText
                 Add(NameOf(c.Mode, i), c.Registers[i]);
         if (c.Flags != c.Mode.DefaultFlags())
             Add("flags", c.Flags);
+        FloatingText.Format(c, text);
         foreach (MemoryPatch patch in c.Memory)
             text.Append(CultureInfo.InvariantCulture, $" mem@{patch.Address:x}={Convert.ToHexStringLower(patch.Bytes)}");
         text.Append(" # ").Append(Disassemble(c));
@@ -99,6 +100,8 @@ public static class CaseText
             c.Memory.Add(new MemoryPatch(address, bytes));
             return;
         }
+        if (FloatingText.TryAssign(c, name, value))
+            return;
         switch (name)
         {
             case "rip" or "ip" or "eip":
@@ -119,10 +122,10 @@ public static class CaseText
                 return;
             }
         }
-        throw new CaseSyntaxException($"'{name}' is not a register of {c.Mode.Bits()}-bit mode, nor 'flags', 'rip' or 'mem@address'");
+        throw new CaseSyntaxException($"'{name}' is not a register of {c.Mode.Bits()}-bit mode, nor 'flags', 'rip', 'xmmN', 'fprN', 'fcw', 'fsw', 'ftw', 'mxcsr', 'fop', 'fip', 'fdp' or 'mem@address'");
     }
 
-    private static ulong Number(string text) =>
+    internal static ulong Number(string text) =>
         ulong.TryParse(text.StartsWith("0x", StringComparison.OrdinalIgnoreCase) ? text[2..] : text, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ulong value)
             ? value
             : throw new CaseSyntaxException($"'{text}' is not a hexadecimal number");

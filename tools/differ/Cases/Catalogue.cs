@@ -1,4 +1,5 @@
 using Emu.Cpus;
+using Emu.Differ.Host;
 using Emu.Differ.Machines;
 using Iced.Intel;
 
@@ -32,7 +33,7 @@ public sealed class Catalogue
                 continue;
             if (mode == CodeMode.Real16 && !info.RealMode)
                 continue;
-            if (notCompared.TryGetValue(code.Mnemonic(), out string? reason) || IsLeftOut(mode, info, out reason))
+            if (notCompared.TryGetValue(code.Mnemonic(), out string? reason) || IsLeftOut(mode, info, out reason) || IsLackedByHost(mode, code, out reason))
                 LeftOut.Add(new LeftOut(code, reason));
             else
                 codes.Add(code);
@@ -103,13 +104,21 @@ public sealed class Catalogue
             OpCodeOperandKind kind = info.GetOpKind(i);
             if (kind is OpCodeOperandKind.farbr2_2 or OpCodeOperandKind.farbr4_2)
                 reason = "changes the code segment; lockstep runs it";
-            else if (kind is OpCodeOperandKind.cr_reg or OpCodeOperandKind.dr_reg or OpCodeOperandKind.tr_reg)
+            else if (!mode.IsUser() && kind is (OpCodeOperandKind.cr_reg or OpCodeOperandKind.dr_reg))
                 reason = "privileged";
         }
+        if (!mode.IsUser() && FloatingValues.IsFloating(info.Code) && info.Code.Mnemonic() is not (Mnemonic.Lfence or Mnemonic.Sfence or Mnemonic.Mfence))
+            reason = "x87, MMX and SSE are checked on the host's CPU: Unicorn's are incomplete";
         if (info.Code is Code.Jmp_m1616 or Code.Jmp_m1632 or Code.Jmp_m1664 or Code.Call_m1616 or Code.Call_m1632 or Code.Call_m1664)
             reason = "changes the code segment; lockstep runs it";
-        if (mode != CodeMode.Real16 && LoadsSegment(info))
+        if (mode != CodeMode.Real16 && !mode.IsUser() && LoadsSegment(info))
             reason = "loads a descriptor; lockstep runs it";
+        return reason != null;
+    }
+
+    private static bool IsLackedByHost(CodeMode mode, Code code, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out string? reason)
+    {
+        reason = mode.IsUser() && !HostFeatures.Has(code) ? "the host's CPU lacks it" : null;
         return reason != null;
     }
 

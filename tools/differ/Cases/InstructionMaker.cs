@@ -40,7 +40,8 @@ public sealed class InstructionMaker
         or Kind.seg_reg or Kind.es or Kind.cs or Kind.ss or Kind.ds or Kind.fs or Kind.gs or Kind.al or Kind.cl or Kind.ax or Kind.dx or Kind.eax
         or Kind.rax or Kind.imm8 or Kind.imm8_const_1 or Kind.imm8sex16 or Kind.imm8sex32 or Kind.imm8sex64 or Kind.imm16 or Kind.imm32
         or Kind.imm32sex64 or Kind.imm64 or Kind.seg_rSI or Kind.es_rDI or Kind.seg_rBX_al or Kind.br16_1 or Kind.br32_1 or Kind.br64_1
-        or Kind.br16_2 or Kind.br32_4 or Kind.br64_4 or Kind.cr_reg or Kind.dr_reg or Kind.tr_reg or Kind.farbr2_2 or Kind.farbr4_2;
+        or Kind.mm_reg or Kind.mm_rm or Kind.mm_or_mem or Kind.xmm_reg or Kind.xmm_rm or Kind.xmm_or_mem or Kind.st0 or Kind.sti_opcode
+        or Kind.seg_rDI or Kind.br16_2 or Kind.br32_4 or Kind.br64_4 or Kind.cr_reg or Kind.dr_reg or Kind.tr_reg or Kind.farbr2_2 or Kind.farbr4_2;
 
     /// <summary>
     /// Makes an instance at <paramref name="rip"/> and decodes it again from its bytes. False when this attempt cannot be encoded.
@@ -77,8 +78,8 @@ public sealed class InstructionMaker
         }
         int length = _buffer.Length;
         _buffer.Bytes.AsSpan(0, length).CopyTo(bytes);
-        // ADCX and ADOX differ by their mandatory prefix alone; the manual does not say what both of them make.
-        if (dice.Percent(4) && code.Mnemonic() is not (Mnemonic.Adcx or Mnemonic.Adox))
+        // Where a prefix is part of the opcode, the manual does not say what several of them make.
+        if (dice.Percent(4) && info.MandatoryPrefix == MandatoryPrefix.None)
             AddPrefix(ref dice, bytes, ref length);
         return Decode(bytes[..length], rip, out instruction);
     }
@@ -126,7 +127,7 @@ public sealed class InstructionMaker
                 i.MemoryDisplSize = addressBytes;
                 i.MemoryDisplacement64 = DataAddresses.Pick(Mode, ref dice, addressBytes, 1) - 0;
                 return true;
-            case Kind.r8_or_mem or Kind.r16_or_mem or Kind.r32_or_mem or Kind.r64_or_mem:
+            case Kind.r8_or_mem or Kind.r16_or_mem or Kind.r32_or_mem or Kind.r64_or_mem or Kind.mm_or_mem or Kind.xmm_or_mem:
                 if (dice.Percent(50))
                     SetMemory(ref i, operand, ref dice, rip, addressBytes);
                 else
@@ -160,6 +161,9 @@ public sealed class InstructionMaker
             case Kind.seg_rSI:
                 i.SetOpKind(operand, addressBytes switch { 2 => OpKind.MemorySegSI, 4 => OpKind.MemorySegESI, _ => OpKind.MemorySegRSI });
                 return true;
+            case Kind.seg_rDI:
+                i.SetOpKind(operand, addressBytes switch { 2 => OpKind.MemorySegDI, 4 => OpKind.MemorySegEDI, _ => OpKind.MemorySegRDI });
+                return true;
             case Kind.es_rDI:
                 i.SetOpKind(operand, addressBytes switch { 2 => OpKind.MemoryESDI, 4 => OpKind.MemoryESEDI, _ => OpKind.MemoryESRDI });
                 return true;
@@ -175,7 +179,7 @@ public sealed class InstructionMaker
 
     private bool SetPlainRegister(ref Instruction i, int operand, Kind kind, ref Dice dice)
     {
-        if (kind is Kind.cr_reg or Kind.dr_reg or Kind.tr_reg)
+        if (kind == Kind.tr_reg)
             return false;
         SetRegister(ref i, operand, PickRegister(kind, ref dice));
         return true;
@@ -228,6 +232,16 @@ public sealed class InstructionMaker
             case Kind.imm64:
                 i.SetOpKind(operand, OpKind.Immediate64);
                 i.Immediate64 = value;
+                return true;
+            case Kind.farbr2_2:
+                i.SetOpKind(operand, OpKind.FarBranch16);
+                i.FarBranch16 = (ushort)value;
+                i.FarBranchSelector = (ushort)dice.Value();
+                return true;
+            case Kind.farbr4_2:
+                i.SetOpKind(operand, OpKind.FarBranch32);
+                i.FarBranch32 = (uint)value;
+                i.FarBranchSelector = (ushort)dice.Value();
                 return true;
             case Kind.br16_1 or Kind.br16_2:
                 i.SetOpKind(operand, OpKind.NearBranch16);
@@ -305,6 +319,18 @@ public sealed class InstructionMaker
         int number = dice.Below(wide ? 16 : 8);
         switch (kind)
         {
+            case Kind.mm_reg or Kind.mm_rm or Kind.mm_or_mem:
+                return Register.MM0 + (number & 7);
+            case Kind.xmm_reg or Kind.xmm_rm or Kind.xmm_or_mem:
+                return Register.XMM0 + number;
+            case Kind.cr_reg:
+                return dice.Pick<Register>([Register.CR0, Register.CR2, Register.CR3, Register.CR4]);
+            case Kind.dr_reg:
+                return dice.Pick<Register>([Register.DR0, Register.DR1, Register.DR2, Register.DR3, Register.DR6, Register.DR7]);
+            case Kind.st0:
+                return Register.ST0;
+            case Kind.sti_opcode:
+                return Register.ST0 + (number & 7);
             case Kind.r8_or_mem or Kind.r8_reg or Kind.r8_opcode:
                 return wide ? dice.Pick<Register>(s_bytes64) : s_bytes64[number];
             case Kind.r16_or_mem or Kind.r16_reg or Kind.r16_reg_mem or Kind.r16_rm or Kind.r16_opcode:
@@ -325,7 +351,7 @@ public sealed class InstructionMaker
     private static bool HasMemory(in Instruction i)
     {
         for (int o = 0; o < i.OpCount; o++)
-            if (i.GetOpKind(o) is OpKind.Memory or OpKind.MemorySegSI or OpKind.MemorySegESI or OpKind.MemorySegRSI)
+            if (i.GetOpKind(o) is OpKind.Memory or OpKind.MemorySegSI or OpKind.MemorySegESI or OpKind.MemorySegRSI or OpKind.MemorySegDI or OpKind.MemorySegEDI or OpKind.MemorySegRDI)
                 return true;
         return false;
     }

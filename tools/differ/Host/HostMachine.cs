@@ -1,3 +1,4 @@
+using Emu.Cpus;
 using Emu.Differ.Cases;
 using Emu.Differ.Machines;
 using static Emu.Differ.Host.HostLayout;
@@ -145,6 +146,8 @@ public sealed unsafe class HostMachine : IOracle
         o.GsBase = *(ulong*)(result + ResultGsBase);
         o.Floating = FloatingImage.Default;
         FloatingImage.Read(ref o.Floating, result + ResultFloating);
+        // "If no unmasked x87 exception is pending, FXSAVE and XSAVE do not save them": AMD, APM Vol. 5, "FXSAVE".
+        o.KnowsPointers = (o.Floating.Status & X87Status.Summary) != 0;
         for (byte* line = result + ResultLinesAt; line < result + bytes; line += ResultLineBytes)
             o.Memory.Add((int)*(ulong*)line, line + 8);
 

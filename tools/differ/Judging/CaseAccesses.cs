@@ -11,8 +11,15 @@ public readonly record struct CaseAccess(ulong Offset, ulong Linear, int Size, b
 
     public static bool Canonical(ulong address) => (ulong)((long)(address << 16) >> 16) == address;
 
-    /// <summary>Linear addresses at which this access may fault: in each page of it that does not permit it, the first byte.</summary>
-    public IEnumerable<ulong> FaultAddresses(CodeMode mode)
+    /// <summary>False where alignment checking may object: environments and states have parts of 2 to 16 bytes.</summary>
+    public bool IsAligned => (Linear & (ulong)(int.IsPow2(Size) ? Math.Min(Size, 16) - 1 : Size == 10 ? 7 : 3)) == 0;
+
+    /// <summary>Whether it may fault at an address: in each page that does not permit it at the first byte, and where it is made in several parts (an environment, a state) anywhere.</summary>
+    public bool MayFaultAt(CodeMode mode, ulong address) =>
+        FaultAddresses(mode).Contains(address)
+        || (Size is > 8 and not 16 && address - Linear < (ulong)Size && FaultAddresses(mode).Any(a => (a & ~0xFFFUL) == (address & ~0xFFFUL)));
+
+    private IEnumerable<ulong> FaultAddresses(CodeMode mode)
     {
         Arena arena = Arena.For(mode);
         ulong mask = mode.Is64() ? ulong.MaxValue : uint.MaxValue;

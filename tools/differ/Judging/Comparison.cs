@@ -24,9 +24,9 @@ public static class Comparison
         UndefinedResult undefined = UndefinedIn(c, oracle);
         if (((oracle.Flags ^ emu.Flags) & ComparedFlags & ~undefined.Flags) != 0)
             return false;
-        if (oracle.FsBase != emu.FsBase || oracle.GsBase != emu.GsBase || !oracle.Selectors.AsSpan().SequenceEqual(emu.Selectors))
+        if (oracle.FsBase != emu.FsBase || oracle.GsBase != emu.GsBase || !SameSelectors(oracle, emu))
             return false;
-        return (oracle.Registers.AsSpan().SequenceEqual(emu.Registers) && oracle.Memory.SameAs(emu.Memory) && FloatingComparison.Same(oracle.Floating, emu.Floating))
+        return (oracle.Registers.AsSpan().SequenceEqual(emu.Registers) && oracle.Memory.SameAs(emu.Memory) && FloatingComparison.Same(oracle, emu))
             || Describe(c, oracle, emu).Count == 0;
     }
 
@@ -53,13 +53,13 @@ public static class Comparison
         if (flags != 0)
             list.Add(new Difference($"flags {FlagNames.Describe(flags)}", $"{oracle.Flags:x}", $"{emu.Flags:x}"));
         for (int i = 0; i < 6; i++)
-            if (oracle.Selectors[i] != emu.Selectors[i])
+            if (!SameSelector(oracle.Selectors[i], emu.Selectors[i]))
                 list.Add(new Difference($"selector {"escsssdsfsgs".Substring(2 * i, 2)}", $"{oracle.Selectors[i]:x}", $"{emu.Selectors[i]:x}"));
         if (oracle.FsBase != emu.FsBase)
             list.Add(new Difference("fs base", $"{oracle.FsBase:x}", $"{emu.FsBase:x}"));
         if (oracle.GsBase != emu.GsBase)
             list.Add(new Difference("gs base", $"{oracle.GsBase:x}", $"{emu.GsBase:x}"));
-        FloatingComparison.Describe(c, oracle.Floating, emu.Floating, list);
+        FloatingComparison.Describe(c, oracle, emu, undefined, list);
         AddMemory(c, oracle.Memory, emu.Memory, undefined, list);
         return list;
     }
@@ -67,6 +67,17 @@ public static class Comparison
     /// <summary>#GP(0), or #SS(0) for the stack segment, is what the manual says of an address that is not canonical.</summary>
     private static bool SameVector(Outcome oracle, Outcome emu) =>
         oracle.Vector == emu.Vector || (oracle.Vector == Outcome.NotCanonical && emu.Vector is (12 or 13));
+
+    private static bool SameSelectors(Outcome oracle, Outcome emu)
+    {
+        for (int i = 0; i < 6; i++)
+            if (!SameSelector(oracle.Selectors[i], emu.Selectors[i]))
+                return false;
+        return true;
+    }
+
+    /// <summary>When the host's kernel goes back to a program, its IRET makes 0 of null selectors (SDM Vol. 2, "IRET", "RETURN-TO-OUTER-PRIVILEGE-LEVEL").</summary>
+    private static bool SameSelector(ushort oracle, ushort emu) => oracle == emu || (oracle == 0 && emu < 4);
 
     private static bool SameErrorCode(Outcome oracle, Outcome emu) =>
         oracle.ErrorCode == null || emu.ErrorCode == null || oracle.ErrorCode == emu.ErrorCode;
@@ -91,6 +102,7 @@ public static class Comparison
             result.Flags = result.Flags & ~Flags(c.Second.RflagsModified) | second.Flags;
             result.Destination |= second.Destination;
             result.Bits |= second.Bits;
+            result.Status |= second.Status;
         }
         return result;
     }

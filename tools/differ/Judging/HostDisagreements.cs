@@ -1,3 +1,4 @@
+using Emu.Cpus;
 using Emu.Differ.Cases;
 using Emu.Differ.Machines;
 using Iced.Intel;
@@ -7,12 +8,12 @@ namespace Emu.Differ.Judging;
 /// <summary>The conditions of the rows of data/oracle-errors.txt about the host's CPU, an AMD EPYC, where it differs from Intel's manual or decides what that leaves open.</summary>
 internal static class HostDisagreements
 {
-    private const int InvalidOpcode = 6, StackFault = 12, GeneralProtection = 13, PageFault = 14;
+    private const int InvalidOpcode = 6, StackFault = 12, GeneralProtection = 13, PageFault = 14, AlignmentCheck = 17;
 
     public static readonly Dictionary<string, OracleErrors.Condition> Conditions = new()
     {
         ["offset-canonical"] = (c, oracle, emu, _) =>
-            c.Mode == CodeMode.User64 && oracle.Vector is GeneralProtection or StackFault && emu.Vector is PageFault or Outcome.NoVector
+            c.Mode == CodeMode.User64 && oracle.Vector is GeneralProtection or StackFault && emu.Vector is PageFault or Outcome.NoVector or AlignmentCheck
             && OracleErrors.Faulting(c, emu, i => i.MemorySegment is Register.FS or Register.GS).Any(a => !CaseAccess.Canonical(a.Offset) || !CaseAccess.Canonical(a.Offset + (ulong)a.Size - 1)),
         ["prefetch-register"] = (c, oracle, emu, _) =>
             oracle.Vector == InvalidOpcode && emu.Vector != InvalidOpcode && Last(c, oracle) is { Op0Kind: OpKind.Register, Mnemonic: Mnemonic.Reservednop },
@@ -25,13 +26,65 @@ internal static class HostDisagreements
         ["rep-loop"] = (c, _, _, differences) =>
             c.Last.Mnemonic is Mnemonic.Loope or Mnemonic.Loopne && differences is [{ What: "rip" }]
             && c.Code.AsSpan(c.Count == 2 ? c.First.Length : 0, c.Last.Length).ContainsAny((byte)0xF2, (byte)0xF3),
-        ["arpl-read"] = (c, _, _, differences) =>
-            c.First.Mnemonic == Mnemonic.Arpl && differences is [{ What: "error code" }],
+        ["far-pointer-64"] = (c, _, _, _) => c.First.Code is Code.Lss_r64_m1664 or Code.Lfs_r64_m1664 or Code.Lgs_r64_m1664,
+        ["movsxd16"] = (c, _, _, _) => c.First.Code == Code.Movsxd_r16_rm16 && c.First.Op1Kind == OpKind.Memory,
+        ["store-unmasked"] = (c, oracle, emu, _) =>
+            c.First.Mnemonic is Mnemonic.Fst or Mnemonic.Fstp or Mnemonic.Fist or Mnemonic.Fistp or Mnemonic.Fisttp or Mnemonic.Fbstp && emu.Vector == Outcome.NoVector
+            && (emu.Floating.Status & X87Status.Summary) != 0 && oracle.Rip == c.First.IP
+            && (OracleErrors.MayFault(c, CaseAccesses.Of(c), oracle) || (oracle.Vector == GeneralProtection && c.First.MemorySegment == Register.CS)),
+        ["fcomi-unmasked"] = (c, oracle, emu, differences) =>
+            IsCompareToFlags(c) && (emu.Floating.Status & X87Status.Summary) != 0
+            && (c.Count == 2 || differences.All(d => d.What.StartsWith("flags", StringComparison.Ordinal) || IsConditionOne(d, oracle, emu))),
+        ["fcomi-c1"] = (c, oracle, emu, differences) => IsCompareToFlags(c) && differences.Count == 1 && IsConditionOne(differences[0], oracle, emu),
+        ["mxcsr-mask"] = (c, _, _, differences) => Image(c) is { } image && differences.All(d => IsAt(c, d, image, MaskOnly)),
+        ["saved-pointers"] = (c, _, _, differences) => Image(c) is { } image && differences.All(d => IsAt(c, d, image, PointersAndMask)),
+        ["mxcsr-mm"] = (c, oracle, emu, _) =>
+            emu.Vector == GeneralProtection && emu.Rip == c.First.IP && oracle.Rip != c.First.IP && (oracle.Floating.Mxcsr & MisalignedMode) != 0,
+        ["maskmov-fault"] = (c, oracle, emu, _) =>
+            c.First.Mnemonic is Mnemonic.Maskmovq or Mnemonic.Maskmovdqu && oracle.Rip == c.First.IP && oracle.Vector is PageFault or AlignmentCheck or GeneralProtection
+            && (emu.Vector != Outcome.NoVector || oracle.Vector == AlignmentCheck || IsMaskPartlyZero(c)),
+        ["sha-alignment"] = (c, oracle, emu, _) =>
+            c.First.CpuidFeatures is [CpuidFeature.SHA] && emu.Vector == GeneralProtection && emu.Rip == c.First.IP && CaseAccesses.Of(c).Any(a => a.Linear % 16 != 0),
+        ["branch-66"] = (c, _, _, _) => c.Mode == CodeMode.User64 && OracleErrors.IsBranch16(c),
         ["partial-commit"] = (c, oracle, emu, _) =>
             c.First.Mnemonic is Mnemonic.Enter or Mnemonic.Popa or Mnemonic.Popad or Mnemonic.Pusha or Mnemonic.Pushad
             && emu.Vector != Outcome.NoVector && (oracle.Vector == emu.Vector || OracleErrors.IsFaultOrder(c, oracle, emu)) && emu.Rip == oracle.Rip,
         ["fault-order"] = (c, oracle, emu, differences) => differences.Count == 1 && OracleErrors.IsFaultOrder(c, oracle, emu),
     };
+
+    private static bool IsCompareToFlags(Case c) => c.First.Mnemonic is Mnemonic.Fcomi or Mnemonic.Fcomip or Mnemonic.Fucomi or Mnemonic.Fucomip;
+
+    private static bool IsConditionOne(Difference d, Outcome oracle, Outcome emu) => d.What == "fsw" && (oracle.Floating.Status ^ emu.Floating.Status) == X87Status.C1;
+
+    /// <summary>Linear address of what FXSAVE or XSAVE and its kin write, or null.</summary>
+    private static ulong? Image(Case c) =>
+        c.First.Mnemonic is Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xsaveopt or Mnemonic.Xsaveopt64
+            ? EffectiveAddress.Linear(c, c.First.MemorySegment, EffectiveAddress.OffsetOf(c, c.First)) : null;
+
+    /// <summary>MXCSR.MM, which AMD has: vectors need not be aligned.</summary>
+    private const uint MisalignedMode = 1 << 17;
+
+    private static bool MaskOnly(int offset) => offset is >= 28 and < 32;
+
+    private static bool PointersAndMask(int offset) => offset is 6 or 7 or (>= 8 and < 24) or (>= 28 and < 32);
+
+    /// <summary>Whether all bytes that a difference in memory shows to differ have an allowed offset from a linear address.</summary>
+    private static bool IsAt(Case c, Difference d, ulong linear, Func<int, bool> allows)
+    {
+        if (!d.What.StartsWith("memory", StringComparison.Ordinal))
+            return false;
+        Arena arena = Arena.For(c.Mode);
+        ulong physical = ulong.Parse(d.What[(d.What.LastIndexOf(' ') + 1)..], System.Globalization.NumberStyles.HexNumber);
+        HashSet<ulong> allowed = [.. Enumerable.Range(0, FloatingImage.Bytes).Where(allows).Select(i => arena.Physical(linear + (ulong)i))];
+        return Enumerable.Range(0, d.Oracle.Length / 2).All(i => d.Oracle.AsSpan(2 * i, 2).SequenceEqual(d.Emu.AsSpan(2 * i, 2)) || allowed.Contains(physical + (ulong)i));
+    }
+
+    private static unsafe bool IsMaskPartlyZero(Case c)
+    {
+        int r = c.First.Op2Register - (c.First.Op2Register.IsMM() ? Register.MM0 : Register.XMM0);
+        const ulong signs = 0x8080_8080_8080_8080;
+        return c.First.Op2Register.IsMM() ? (c.Floating.X87[2 * r] & signs) != signs : (c.Floating.Xmm[2 * r] & c.Floating.Xmm[2 * r + 1] & signs) != signs;
+    }
 
     /// <summary>The instruction at which the oracle stopped.</summary>
     private static Instruction Last(Case c, Outcome oracle) => c.Count == 2 && oracle.Rip == c.Second.IP ? c.Second : c.First;

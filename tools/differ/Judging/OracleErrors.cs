@@ -38,6 +38,8 @@ public static class OracleErrors
         ["partial-commit"] = (c, oracle, emu, differences) =>
             c.First.Mnemonic is Mnemonic.Enter or Mnemonic.Pusha or Mnemonic.Pushad or Mnemonic.Popa or Mnemonic.Popad or Mnemonic.Sgdt or Mnemonic.Sidt
             && emu.Vector != Outcome.NoVector && (oracle.Vector == emu.Vector || IsFaultOrder(c, oracle, emu)) && emu.Rip == oracle.Rip,
+        ["arpl-write"] = (c, oracle, emu, _) =>
+            c.First.Mnemonic == Mnemonic.Arpl && oracle.Vector == PageFault && emu.Vector != oracle.Vector,
         ["branch-66"] = (c, _, _, _) => c.Mode.Is64() && IsBranch16(c),
         ["stack-canonical"] = (c, oracle, emu, _) =>
             c.Mode.Is64() && oracle.Vector == GeneralProtection && emu.Vector == StackFault && oracle.Rip == emu.Rip
@@ -191,11 +193,11 @@ public static class OracleErrors
         return which(second ? c.Second : c.First) ? accesses : [];
     }
 
-    private static bool MayFault(Case c, List<CaseAccess> accesses, Outcome o) => o.Vector switch
+    internal static bool MayFault(Case c, List<CaseAccess> accesses, Outcome o) => o.Vector switch
     {
-        AlignmentCheck => (c.Flags & AlignmentFlag) != 0 && accesses.Any(a => (a.Linear & (ulong)(a.Size - 1)) != 0),
-        PageFault => accesses.Any(a => a.FaultAddresses(c.Mode).Contains(o.FaultAddress)),
-        Outcome.NotCanonical or GeneralProtection or StackFault => accesses.Any(a => !a.IsCanonical) || HasIllegalTarget(c),
+        AlignmentCheck => (c.Flags & AlignmentFlag) != 0 && accesses.Any(a => !a.IsAligned),
+        PageFault => accesses.Any(a => a.MayFaultAt(c.Mode, o.FaultAddress)),
+        Outcome.NotCanonical or GeneralProtection or StackFault => accesses.Any(a => !a.IsCanonical || (a.Size == 512 && a.Linear % 16 != 0)) || HasIllegalTarget(c),
         _ => false,
     };
 
@@ -211,7 +213,7 @@ public static class OracleErrors
     }
 
     /// <summary>A near branch with the prefix 66.</summary>
-    private static bool IsBranch16(Case c)
+    internal static bool IsBranch16(Case c)
     {
         ref readonly Instruction i = ref c.Last;
         if (i.FlowControl is not (FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch or FlowControl.Call or FlowControl.IndirectBranch

@@ -21,6 +21,9 @@ public sealed record SessionOptions
     /// <summary>Which codes; all when null.</summary>
     public Func<Code, bool>? Codes { get; init; }
 
+    /// <summary>So many cases of every code in the place of <see cref="Count"/> of random ones; 0 for those.</summary>
+    public int PerCode { get; init; }
+
     /// <summary>Different failures to report in full.</summary>
     public int MaximumReports { get; init; } = 40;
 
@@ -33,6 +36,9 @@ public sealed record Failure(Case Case, ExecutionPath Path, IReadOnlyList<Differ
 {
     public string Line => CaseText.Format(Case);
 }
+
+/// <summary>Cases of one instruction code.</summary>
+public record struct CodeTally(long Cases, long Agreed, long Different);
 
 /// <summary>Random cases in some modes, one after the other, with statistics.</summary>
 public sealed class Session(SessionOptions options)
@@ -54,7 +60,13 @@ public sealed class Session(SessionOptions options)
     public SortedDictionary<string, long> Explained { get; } = [];
 
     /// <summary>Cases by mode and code.</summary>
-    public Dictionary<(CodeMode Mode, Code Code), (long Cases, long Different)> ByCode { get; } = [];
+    public Dictionary<(CodeMode Mode, Code Code), CodeTally> ByCode { get; } = [];
+
+    /// <summary>Cases that are to be run.</summary>
+    public long Planned => options.PerCode == 0 ? options.Count : options.Modes.Sum(m => (long)Codes(m).Length * options.PerCode);
+
+    /// <summary>Cases that agreed, by mode and code.</summary>
+    public IEnumerable<KeyValuePair<(CodeMode Mode, Code Code), long>> Agreements => ByCode.Where(e => e.Value.Agreed > 0).Select(e => KeyValuePair.Create(e.Key, e.Value.Agreed));
 
     /// <summary>The first failure of each kind.</summary>
     public List<Failure> Failures { get; } = [];
@@ -76,14 +88,18 @@ public sealed class Session(SessionOptions options)
         Elapsed = watch.Elapsed;
     }
 
+    private Code[] Codes(CodeMode mode) => [.. Catalogue.For(mode).Codes.Where(options.Codes ?? (_ => true))];
+
     private void RunMode(CodeMode mode, long count, Stopwatch watch, TimeSpan end, Func<Session, bool>? tick)
     {
-        Code[] codes = [.. Catalogue.For(mode).Codes.Where(options.Codes ?? (_ => true))];
+        Code[] codes = Codes(mode);
+        if (options.PerCode != 0)
+            count = (long)codes.Length * options.PerCode;
         if (codes.Length == 0)
             return;
         using var judge = new Judge(mode);
         judge.Emulator.Sabotage = options.Sabotage;
-        var generator = new CaseGenerator(mode, options.Seed, codes, Judge.MayFollow);
+        var generator = new CaseGenerator(mode, options.Seed, codes, Judge.MayFollow, options.PerCode);
         var made = new Batch(judge.Oracle.BatchSize);
         var running = new Batch(judge.Oracle.BatchSize);
         made.Fill(generator, 0, count);
@@ -139,11 +155,13 @@ public sealed class Session(SessionOptions options)
         if (judge.Expected.Vector != Outcome.NoVector)
             Faults++;
         (CodeMode, Code) key = (c.Mode, c.First.Code);
-        (long cases, long different) = ByCode.GetValueOrDefault(key);
+        CodeTally tally = ByCode.GetValueOrDefault(key);
+        tally.Cases++;
         switch (verdict)
         {
             case Verdict.Agree:
                 Agreed++;
+                tally.Agreed++;
                 break;
             case Verdict.Explained:
                 Explained[judge.Reason] = Explained.GetValueOrDefault(judge.Reason) + 1;
@@ -153,11 +171,11 @@ public sealed class Session(SessionOptions options)
                 break;
             default:
                 Different++;
-                different++;
+                tally.Different++;
                 Report(judge, c);
                 break;
         }
-        ByCode[key] = (cases + 1, different);
+        ByCode[key] = tally;
     }
 
     private void Report(Judge judge, Case c)

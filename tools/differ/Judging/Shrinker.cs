@@ -33,6 +33,8 @@ public static class Shrinker
             yield return shorter;
         for (int p = 0; p < c.Memory.Count; p++)
             yield return Change(c, copy => copy.Memory.RemoveAt(p));
+        foreach (Action<Case> simpler in FloatingShrinker.Candidates(c))
+            yield return Change(c, simpler);
         for (int r = 0; r < 16; r++)
             if (c.Registers[r] != 0)
                 yield return Change(c, copy => copy.Registers[r] = 0);

@@ -1,3 +1,4 @@
+using Emu.Cpus;
 using Emu.Differ.Cases;
 using Iced.Intel;
 
@@ -8,6 +9,9 @@ public struct UndefinedResult
 {
     /// <summary>Bits of RFLAGS.</summary>
     public ulong Flags;
+
+    /// <summary>Bits of the x87 status word.</summary>
+    public ushort Status;
 
     /// <summary>The destination operand of the instruction.</summary>
     public bool Destination;
@@ -29,7 +33,7 @@ public static class Undefined
 
     private readonly record struct Condition(string Subject, Operator Operator, string Value);
 
-    private sealed record Row(Condition[] Conditions, ulong Flags, bool Destination, ulong Bits, string Manual);
+    private sealed record Row(Condition[] Conditions, ulong Flags, ushort Status, bool Destination, ulong Bits, string Manual);
 
     private static readonly Dictionary<Mnemonic, List<Row>> s_rows = ReadTable();
 
@@ -50,6 +54,7 @@ public static class Undefined
             if (!holds)
                 continue;
             result.Flags |= row.Flags;
+            result.Status |= row.Status;
             result.Destination |= row.Destination;
             result.Bits |= row.Bits;
         }
@@ -106,6 +111,7 @@ public static class Undefined
         {
             Condition[] conditions = fields[1] == "always" ? [] : [.. fields[1].Split(" and ").Select(Parse)];
             ulong flags = 0;
+            ushort status = 0;
             bool destination = false;
             ulong bits = 0;
             foreach (string what in fields[2].Split(' ', StringSplitOptions.RemoveEmptyEntries))
@@ -114,10 +120,12 @@ public static class Undefined
                     destination = true;
                 else if (what == "upper")
                     bits = ~0xFFFFUL;
+                else if (what is "C0" or "C1" or "C2" or "C3")
+                    status |= what switch { "C0" => X87Status.C0, "C1" => X87Status.C1, "C2" => X87Status.C2, _ => X87Status.C3 };
                 else if (what == "limit")
                     bits = 0xF_0000;
                 else
-                    flags |= FlagNames.BitOf(what) ?? throw new InvalidDataException($"undefined.txt: '{what}' is neither a flag nor dest, upper or limit");
+                    flags |= FlagNames.BitOf(what) ?? throw new InvalidDataException($"undefined.txt: '{what}' is neither a flag nor C0 to C3, dest, upper or limit");
             }
             foreach (string name in fields[0].Split(' ', StringSplitOptions.RemoveEmptyEntries))
             {
@@ -125,7 +133,7 @@ public static class Undefined
                     throw new InvalidDataException($"undefined.txt: Iced knows no '{name}'");
                 if (!table.TryGetValue(mnemonic, out List<Row>? rows))
                     table[mnemonic] = rows = [];
-                rows.Add(new Row(conditions, flags, destination, bits, fields[3]));
+                rows.Add(new Row(conditions, flags, status, destination, bits, fields[3]));
             }
         }
         return table;

@@ -48,7 +48,7 @@ public sealed unsafe class EmulatorMachine : IDisposable
         _arena = Arena.For(mode);
         _memory = new PhysicalMemory(_arena.RamSize);
         Buffer.MemoryCopy(_arena.Image, _memory.Base, _arena.RamSize, _arena.RamSize);
-        _cpu = new Cpu(new CpuIndex(0), CpuModels.Skylake, _memory, new Bus(), FetchProfiles.Coherent, 0);
+        _cpu = new Cpu(new CpuIndex(0), FullModel.Instance, _memory, new Bus(), FetchProfiles.Coherent, 0);
         var decoder = new InstructionDecoder(_cpu.Model);
         _cache = new CodeCache(_memory);
         _builder = new BlockBuilder(_memory, _cache, decoder);
@@ -105,6 +105,7 @@ public sealed unsafe class EmulatorMachine : IDisposable
         Collect(c, o, s);
         Sabotage?.Invoke(c, o, _memory);
         o.Memory.Take(_arena, Ram);
+        Arena.Remove(c, Ram);
     }
 
     public void Dispose()
@@ -181,6 +182,7 @@ public sealed unsafe class EmulatorMachine : IDisposable
         o.FsBase = c.Mode.HasLongTables() ? s->Fs.Base : 0;
         o.GsBase = c.Mode.HasLongTables() ? s->Gs.Base : 0;
         o.Floating = s->Floating;
+        o.KnowsPointers = true;
         if (s->Exit == ExitReason.Fault)
         {
             o.Vector = (int)s->Fault.Vector;

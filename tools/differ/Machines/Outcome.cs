@@ -23,6 +23,9 @@ public sealed unsafe class Outcome
     /// <summary>x87, MMX and SSE registers.</summary>
     public FloatingState Floating;
 
+    /// <summary>Whether the machine tells the pointers and opcode of the last x87 instruction.</summary>
+    public bool KnowsPointers;
+
     /// <summary>Exception, or <see cref="NoVector"/>.</summary>
     public int Vector;
 

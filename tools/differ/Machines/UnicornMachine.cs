@@ -109,8 +109,10 @@ public sealed unsafe class UnicornMachine : IOracle
         _engine.ReadBatch(_numbers, _pointers, _slots);
         Collect(c, o, stop);
         o.Floating = c.Floating;
+        o.KnowsPointers = false;
         _floating.Read(_engine, ref o.Floating);
         o.Memory.Take(_arena, _ram);
+        Arena.Remove(c, _ram);
     }
 
     public void Dispose()

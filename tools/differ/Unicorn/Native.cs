@@ -167,7 +167,7 @@ public enum UnicornRegister
     R14,
     R15,
 
-    /// <summary>R0 of the x87 registers, which follow each other: the physical ones, whatever the name.</summary>
+    /// <summary>ST(0); the others follow.</summary>
     St0,
     Xmm0 = 122,
     Fpcw = 246,

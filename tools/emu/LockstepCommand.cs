@@ -1,15 +1,16 @@
 using System.CommandLine;
 using Emu.Boot;
+using Emu.Differ.Judging;
 using Emu.Differ.Lockstep;
 using Emu.Differ.Unicorn;
 using Spectre.Console;
 
-namespace Emu.Differ.Commands;
+namespace Emu.Cli;
 
-/// <summary><c>differ lockstep</c>: a guest image, instruction by instruction.</summary>
+/// <summary><c>emu lockstep</c>: a guest image, instruction by instruction.</summary>
 public static class LockstepCommand
 {
-    public static Command Build()
+    public static Command Build(Terminal terminal)
     {
         var image = new Argument<string>("IMAGE") { Description = "A multiboot kernel." };
         var instructions = new Option<long>("--instructions") { Description = "How many at most.", DefaultValueFactory = _ => 1_000_000 };
@@ -24,22 +25,14 @@ public static class LockstepCommand
             long limit = parsed.GetValue(instructions);
             if (limit <= 0)
                 throw new UsageException("--instructions must be positive");
-            TextWriter output = parsed.InvocationConfiguration.Output;
+            TextWriter output = terminal.Out;
             output.WriteLine($"Unicorn {UnicornLibrary.Require()}, {parsed.GetValue(image)}");
-            BootImage kernel;
-            try
-            {
-                kernel = BootImage.OpenFile(parsed.GetValue(image)!);
-            }
-            catch (BootException e)
-            {
-                throw new UsageException(e.Message);
-            }
+            BootImage kernel = BootImage.OpenFile(parsed.GetValue(image)!);
             using var run = new LockstepRun(kernel, parsed.GetValue(append)!, parsed.GetValue(further));
-            LockstepEnd end = output == Console.Out && !Console.IsOutputRedirected ? RunWithProgress(run, limit) : run.Run(limit);
+            LockstepEnd end = terminal.IsInteractive ? RunWithProgress(run, limit) : run.Run(limit);
             return Report(run, end, output);
         });
-        return command;
+        return command.WithExamples(("emu lockstep images/emu64.elf", "the shipped kernel, compared after every instruction up to the first access to the APIC"));
     }
 
     private static LockstepEnd RunWithProgress(LockstepRun run, long limit) =>
@@ -54,9 +47,9 @@ public static class LockstepCommand
             LockstepEnd.Guest => $"the end of the guest, at {run.Where}",
             _ => $"a difference, at {run.Where}",
         };
-        foreach (Judging.Difference difference in run.Differences)
+        foreach (Difference difference in run.Differences)
             output.WriteLine($"  {difference}");
         output.WriteLine($"{run.Compared} instructions compared, {run.Fed} taken over from Emu, up to {why}");
-        return end == LockstepEnd.Different ? ExitCode.Difference : ExitCode.Agreement;
+        return end == LockstepEnd.Different ? ExitCode.Failure : ExitCode.Success;
     }
 }

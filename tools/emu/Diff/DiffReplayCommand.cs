@@ -3,25 +3,27 @@ using Emu.Differ.Cases;
 using Emu.Differ.Judging;
 using Emu.Differ.Machines;
 
-namespace Emu.Differ.Commands;
+namespace Emu.Cli.Diff;
 
-/// <summary><c>differ replay</c>: one case, from its line.</summary>
-public static class ReplayCommand
+/// <summary><c>emu diff replay</c>: one case, from its line.</summary>
+public static class DiffReplayCommand
 {
-    public static Command Build()
+    public static Command Build(Terminal terminal)
     {
-        var line = new Argument<string[]>("line") { Description = "The case, as 'differ run' prints it; quoted or not. From standard input, one a line, when it is '-'." };
-        var command = new Command("replay", "Runs one case and shows what both did: differ replay \"64 48d3e0 rax=1 rcx=3f\"") { line };
+        var line = new Argument<string[]>("line") { Description = "The case, as \"emu diff\" prints it; quoted or not. From standard input, one a line, when it is '-'." };
+        var command = new Command("replay", "Runs one case and shows what both did.") { line };
         command.SetAction(parsed =>
         {
             string text = string.Join(' ', parsed.GetValue(line)!);
-            IEnumerable<string> lines = text == "-" ? Lines(Console.In) : [text];
-            int code = ExitCode.Agreement;
+            IEnumerable<string> lines = text == "-" ? Lines(terminal.In) : [text];
+            int code = ExitCode.Success;
             foreach (string one in lines)
-                code = Math.Max(code, Replay(one, parsed.InvocationConfiguration.Output));
+                code = Math.Max(code, Replay(one, terminal.Out));
             return code;
         });
-        return command;
+        return command.WithExamples(
+            ("emu diff replay \"64 48d3e0 rax=1 rcx=3f\"", "a shift in 64-bit mode, in Unicorn and in Emu"),
+            ("emu diff replay - < tests/Differ/corpus.txt", "all lines of a file"));
     }
 
     private static IEnumerable<string> Lines(TextReader reader)
@@ -51,18 +53,18 @@ public static class ReplayCommand
         {
             case Verdict.Agree:
                 output.WriteLine("  they agree, on every path");
-                return ExitCode.Agreement;
+                return ExitCode.Success;
             case Verdict.Explained:
-                OracleError row = OracleErrors.Rows.First(r => r.Name == judge.Reason);
+                OracleError row = OracleErrors.Rows.First(r => r.Oracle == judge.Oracle.Kind && r.Name == judge.Reason);
                 output.WriteLine($"  {string.Join("; ", judge.Differences)}");
                 output.WriteLine($"  explained by oracle error {row.Name}: {row.Manual}");
-                return ExitCode.Agreement;
+                return ExitCode.Success;
             case Verdict.Refused:
                 output.WriteLine($"  not comparable: {judge.Reason}");
-                return ExitCode.Agreement;
+                return ExitCode.Success;
             default:
                 output.WriteLine($"  {judge.Path}: {string.Join("; ", judge.Differences)}");
-                return ExitCode.Difference;
+                return ExitCode.Failure;
         }
     }
 

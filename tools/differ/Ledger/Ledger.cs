@@ -1,0 +1,54 @@
+using Emu.Differ.Cases;
+using Iced.Intel;
+
+namespace Emu.Differ.Ledgers;
+
+public enum LedgerState
+{
+    /// <summary>The instruction table executes it.</summary>
+    Done,
+
+    /// <summary>No processor of the scope has it, or no decoder makes it.</summary>
+    OutOfScope,
+
+    /// <summary>Neither; what remains to be done.</summary>
+    Missing,
+}
+
+/// <summary>A code of the ledger.</summary>
+/// <param name="Reason">Why it is out of scope; empty unless it is.</param>
+public sealed record LedgerEntry(Code Code, string Feature, LedgerState State, string Reason)
+{
+    /// <summary>Cases in which it agreed with the oracle of a mode.</summary>
+    public long Cases(CodeMode mode) => Checks.Committed[Code, mode];
+
+    /// <summary>Cases in which it agreed with an oracle.</summary>
+    public long AllCases => Checks.Committed.Of(Code);
+}
+
+/// <summary>Every instruction of the <see cref="Scope"/>, with its state and how it was checked.</summary>
+public static class Ledger
+{
+    private static readonly Lazy<LedgerEntry[]> s_entries = new(Make);
+
+    public static IReadOnlyList<LedgerEntry> Entries => s_entries.Value;
+
+    /// <summary>Codes that are out of scope, with the reason (data/out-of-scope.txt).</summary>
+    public static IReadOnlyDictionary<Code, string> OutOfScope { get; } = ReadReasons("out-of-scope.txt");
+
+    /// <summary>Why no oracle checks a code, where none does (data/unchecked.txt).</summary>
+    public static IReadOnlyDictionary<Code, string> Unchecked { get; } = ReadReasons("unchecked.txt");
+
+    private static LedgerEntry[] Make() => [.. Scope.Codes.Select(code =>
+        OutOfScope.TryGetValue(code, out string? reason) ? new LedgerEntry(code, Scope.FeatureOf(code), LedgerState.OutOfScope, reason)
+        : new LedgerEntry(code, Scope.FeatureOf(code), Implementation.Has(code) ? LedgerState.Done : LedgerState.Missing, ""))];
+
+    private static Dictionary<Code, string> ReadReasons(string table)
+    {
+        var reasons = new Dictionary<Code, string>();
+        foreach (string[] row in DataTable.Read(table, 2))
+            foreach (string name in row[0].Split(' ', StringSplitOptions.RemoveEmptyEntries))
+                reasons.Add(Enum.TryParse(name, out Code code) ? code : throw new InvalidDataException($"{table}: Iced has no code '{name}'"), row[1]);
+        return reasons;
+    }
+}

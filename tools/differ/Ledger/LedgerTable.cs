@@ -1,0 +1,44 @@
+using System.Globalization;
+using System.Text;
+using Emu.Differ.Cases;
+
+namespace Emu.Differ.Ledgers;
+
+/// <summary>The ledger as a table by feature: what <c>emu isa</c> prints and tools/differ/LEDGER.md holds.</summary>
+public static class LedgerTable
+{
+    private const int Wanted = 1000;
+
+    public static string Word(LedgerState state) => state switch { LedgerState.Done => "done", LedgerState.OutOfScope => "out of scope", _ => "missing" };
+
+    /// <summary>Why an entry is out of scope, or not checked.</summary>
+    public static string Remark(LedgerEntry e) => e.Reason.Length > 0 ? e.Reason : e.AllCases == 0 && Ledger.Unchecked.TryGetValue(e.Code, out string? why) ? why : "";
+
+    /// <summary>One row for each feature, and the totals; in Markdown, which reads well as it is.</summary>
+    public static string Format(IReadOnlyList<LedgerEntry> entries)
+    {
+        var text = new StringBuilder();
+        text.Append("| feature | codes | done | out of scope | missing | with 1000 cases | unchecked |");
+        foreach (CodeMode mode in CodeModes.All)
+            text.Append(CultureInfo.InvariantCulture, $" {mode.Word()} |");
+        text.Append("\n|---|--:|--:|--:|--:|--:|--:|").Append(string.Concat(CodeModes.All.Select(_ => "--:|"))).Append('\n');
+        foreach (string feature in Scope.Features)
+        {
+            LedgerEntry[] rows = [.. entries.Where(e => e.Feature == feature)];
+            if (rows.Length > 0)
+                Row(text, feature, rows);
+        }
+        Row(text, "all", entries);
+        return text.ToString();
+    }
+
+    private static void Row(StringBuilder text, string name, IReadOnlyList<LedgerEntry> rows)
+    {
+        int done = rows.Count(e => e.State == LedgerState.Done);
+        text.Append(CultureInfo.InvariantCulture, $"| {name} | {rows.Count} | {done} | {rows.Count(e => e.State == LedgerState.OutOfScope)} | {rows.Count(e => e.State == LedgerState.Missing)} |");
+        text.Append(CultureInfo.InvariantCulture, $" {rows.Count(e => e.AllCases >= Wanted)} | {rows.Count(e => e.State == LedgerState.Done && e.AllCases == 0)} |");
+        foreach (CodeMode mode in CodeModes.All)
+            text.Append(CultureInfo.InvariantCulture, $" {rows.Sum(e => e.Cases(mode))} |");
+        text.Append('\n');
+    }
+}
