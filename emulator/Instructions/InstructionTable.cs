@@ -224,7 +224,7 @@ public static unsafe class InstructionTable
             case Mnemonic.Bound: Miscellaneous.Bound(ref l); break;
 
             default:
-                if (!X87InstructionTable.TryLower(ref l))
+                if (!X87InstructionTable.TryLower(ref l) && !SseInstructionTable.TryLower(ref l))
                     SystemInstructionTable.Lower(ref l);
                 break;
         }

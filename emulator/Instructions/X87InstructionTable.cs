@@ -93,6 +93,16 @@ public static unsafe class X87InstructionTable
             case Mnemonic.Fprem: Stack<X87Functions.Remainder<X87Functions.Truncated>>(ref l); break;
             case Mnemonic.Fprem1: Stack<X87Functions.Remainder<X87Functions.ToNearest>>(ref l); break;
 
+            // Transcendental functions
+            case Mnemonic.F2xm1: Stack<X87Transcendental.Unary<X87Transcendental.Exponential>>(ref l); break;
+            case Mnemonic.Fyl2x: Stack<X87Transcendental.Binary<X87Transcendental.Logarithm>>(ref l); break;
+            case Mnemonic.Fyl2xp1: Stack<X87Transcendental.Binary<X87Transcendental.LogarithmOfOnePlus>>(ref l); break;
+            case Mnemonic.Fpatan: Stack<X87Transcendental.Binary<X87Transcendental.ArcTangent>>(ref l); break;
+            case Mnemonic.Fptan: Stack<X87Transcendental.Tangent>(ref l); break;
+            case Mnemonic.Fsin: Stack<X87Transcendental.Sine>(ref l); break;
+            case Mnemonic.Fcos: Stack<X87Transcendental.Cosine>(ref l); break;
+            case Mnemonic.Fsincos: Stack<X87Transcendental.SineAndCosine>(ref l); break;
+
             // Comparisons
             case Mnemonic.Fcom: Comparison<X87Compare.Ordered>(ref l); break;
             case Mnemonic.Fcomp: Comparison<X87Compare.OrderedPop>(ref l); break;
