@@ -69,6 +69,7 @@ public sealed class Multiboot1 : BootImage
         if (_needsLongMode && !bootCpu.Model.Has(CpuFeature.LongMode))
             throw new BootException(Name, "", $"it is a 64-bit ELF, and the CPU model {bootCpu.Model.Name} has no 64-bit mode", "choose another model or the 32-bit build");
         CheckSegments(memory);
+        FirmwareTables.Write(memory, bootCpu);
         var info = new MultibootInfo(this, memory, commandLine, modules ?? []);
         LoadSegments(memory);
         info.Write();

@@ -1,7 +1,7 @@
 namespace Emu.Cli;
 
 /// <summary>What a key asks of the emulator itself.</summary>
-internal enum ConsoleAction
+public enum ConsoleAction
 {
     None,
     Leave,
@@ -10,7 +10,7 @@ internal enum ConsoleAction
 }
 
 /// <summary>Sorts what is typed: Ctrl-A and a letter are for the emulator, all else is for the guest; Ctrl-A twice sends one.</summary>
-internal sealed class ConsoleKeys
+public sealed class ConsoleKeys
 {
     private const byte Prefix = 1;
 

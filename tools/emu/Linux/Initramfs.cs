@@ -1,15 +1,19 @@
+using System.Security.Cryptography;
 using System.Text;
 
 namespace Emu.Cli;
 
 /// <summary>
-/// The file system in memory with which <c>emu linux</c> starts: busybox, /init, and what it is to run. /init leaves through the exit port, which it reaches by
-/// /dev/port.
+/// The file system in memory with which <c>emu linux</c> starts: busybox, /init, and what it is to run. Debian's cloud kernel lets no program at the I/O ports, so that
+/// a command's end is told on the console, in words that only /init knows.
 /// </summary>
-internal static class Initramfs
+public static class Initramfs
 {
-    /// <summary>What /init prints, on a line of its own, right before the command; what comes behind it is the command's.</summary>
-    public const string Marker = "@@emu:begin@@";
+    /// <summary>What /init prints right before the command; what comes behind it is the command's.</summary>
+    public static string Begin(string command) => $"@@emu:{Token(command)}:begin@@\n";
+
+    /// <summary>What it prints right behind the command's output; the exit status and "@@" follow.</summary>
+    public static string End(string command) => $"@@emu:{Token(command)}:status=";
 
     /// <summary>Builds the archive.</summary>
     /// <param name="busybox">A static binary.</param>
@@ -22,7 +26,7 @@ internal static class Initramfs
         archive.CharacterDevice("dev/console", 5, 1);
         archive.File("bin/busybox", busybox, executable: true);
         archive.Link("bin/sh", "busybox");
-        archive.File("init", Encoding.UTF8.GetBytes(command == null ? Interactive : Scripted), executable: true);
+        archive.File("init", Encoding.UTF8.GetBytes(command == null ? Interactive : Scripted(command)), executable: true);
         if (command != null)
             archive.File("command", Encoding.UTF8.GetBytes(command + "\n"));
         return archive.Build();
@@ -30,10 +34,6 @@ internal static class Initramfs
 
     private const string Common = """
         #!/bin/busybox sh
-        # leave STATUS: ends the machine through its exit port.
-        leave() {
-            printf "\\$(printf %o "$1")" | busybox dd of=/dev/port bs=1 seek=244 2>/dev/null
-        }
         export PATH=/bin:/sbin HOME=/root
         busybox mount -t devtmpfs dev /dev
         busybox mount -t proc proc /proc
@@ -43,13 +43,12 @@ internal static class Initramfs
         """;
 
     /// <summary>The terminal passes bytes on as they are, so that what the command prints arrives unchanged.</summary>
-    private const string Scripted = Common + $"""
+    private static string Scripted(string command) => Common + $"""
         busybox stty -F /dev/console raw -echo
-        echo {Marker}
+        printf '{Begin(command).Replace("\n", "\\n")}'
         busybox sh /command </dev/null
-        status=$?
-        busybox stty -F /dev/console sane
-        leave $status
+        printf '{End(command)}%d@@' $?
+        busybox poweroff -f
 
         """;
 
@@ -58,7 +57,10 @@ internal static class Initramfs
         echo
         echo "Linux $(uname -r), $(nproc) CPUs. \"exit\" or Ctrl-A x leaves."
         busybox setsid busybox cttyhack sh
-        leave 16
+        busybox poweroff -f
 
         """;
+
+    /// <summary>The same for the same command, so that a run repeats.</summary>
+    private static string Token(string command) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(command)))[..12];
 }

@@ -23,9 +23,14 @@ public static class LinuxCommand
         var kernel = new Option<string>("--kernel") { HelpName = "FILE", Description = "Another kernel, bzImage or vmlinux." };
         var busybox = new Option<string>("--busybox") { HelpName = "FILE", Description = "Another busybox; a static binary." };
         var flavour = new Option<string>("--flavour") { HelpName = "NAME", Description = "Debian's flavour of the kernel: cloud-amd64 (unless given) or amd64." };
+        var export = new Option<string>("--export")
+        {
+            HelpName = "DIRECTORY",
+            Description = "Boots nothing; puts kernel, initramfs and command line there, and prints how QEMU boots the same.",
+        };
         var machine = new MachineArguments(cpus: 2, memory: "256M", profile: "coherent");
         var console = new ConsoleArguments(always: true);
-        var command = new Command("linux", "Boots Debian's Linux on two CPUs to a shell; obtains kernel and busybox by itself.") { run, append, kernel, busybox, flavour };
+        var command = new Command("linux", "Boots Debian's Linux on two CPUs to a shell; obtains kernel and busybox by itself.") { run, append, kernel, busybox, flavour, export };
         machine.AddTo(command);
         console.AddTo(command);
         command.SetAction(parsed =>
@@ -33,12 +38,15 @@ public static class LinuxCommand
             MachineOptions options = machine.Read(parsed);
             ConsoleSettings settings = console.Read(parsed);
             string? script = parsed.GetValue(run);
-            BootImage image = BootImage.OpenFile(parsed.GetValue(kernel) ?? LinuxFiles.Kernel(parsed.GetValue(flavour) ?? "cloud-amd64", terminal));
+            string path = parsed.GetValue(kernel) ?? LinuxFiles.Kernel(parsed.GetValue(flavour) ?? "cloud-amd64", terminal);
+            BootImage image = BootImage.OpenFile(path);
             ReadOnlyMemory<byte> shell = BootImage.ReadFile(parsed.GetValue(busybox) ?? LinuxFiles.Busybox(terminal));
             var ramdisk = new BootModule("initramfs", Initramfs.Build(shell.Span, script), "");
             string line = string.Join(' ', new[] { CommandLine, script == null ? "" : Quiet, parsed.GetValue(append) ?? "" }.Where(t => t.Length != 0));
+            if (parsed.GetValue(export) is { } directory)
+                return Export(terminal, directory, path, ramdisk, line, options);
             return script == null ? BootCommand.Run(terminal, image, [ramdisk], line, options, settings, json: false)
-                : Run(terminal, image, ramdisk, line, options, settings with { Connect = false });
+                : Run(terminal, image, ramdisk, line, script, options, settings with { Connect = false });
         });
         return command.WithExamples(
             ("emu linux", "Debian's kernel on two CPUs, to a shell; Ctrl-A x leaves"),
@@ -47,48 +55,39 @@ public static class LinuxCommand
             ("emu linux --profile p6 --run 'sysctl -w kernel.sched_schedstats=1'", "Linux patches its own code on CPUs that fetch ahead"));
     }
 
+    private static int Export(Terminal terminal, string directory, string kernel, BootModule ramdisk, string commandLine, MachineOptions options)
+    {
+        try
+        {
+            Directory.CreateDirectory(directory);
+            File.Copy(kernel, Path.Combine(directory, "vmlinuz"), overwrite: true);
+            File.WriteAllBytes(Path.Combine(directory, "initramfs"), ramdisk.Data.Span);
+            File.WriteAllText(Path.Combine(directory, "cmdline"), commandLine + "\n");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException($"{directory} cannot be written: {e.Message.ReplaceLineEndings(" ").TrimEnd('.')}", "--export", "name a folder that may be written to");
+        }
+        string quoted = Program.Quote(directory);
+        terminal.Out.WriteLine($"qemu-system-x86_64 -accel tcg,thread=single -smp {options.CpuCount} -m {options.MemorySize >> 20} -display none -serial stdio -monitor none -no-reboot " +
+            $"-kernel {quoted}/vmlinuz -initrd {quoted}/initramfs -append \"$(cat {quoted}/cmdline)\"");
+        return ExitCode.Success;
+    }
+
     /// <summary>Prints what the command prints; when it does not come to its end, all that the console had to say, and why.</summary>
-    private static int Run(Terminal terminal, BootImage image, BootModule ramdisk, string commandLine, MachineOptions options, ConsoleSettings settings)
+    private static int Run(Terminal terminal, BootImage image, BootModule ramdisk, string commandLine, string command, MachineOptions options, ConsoleSettings settings)
     {
         using var machine = new Machine(options);
-        var filter = new CommandOutput(terminal);
+        var filter = new CommandOutput(command, terminal.GuestByte, status => machine.RequestStop(new RunResult(StopReason.Ended, status, $"the command ended with status {status}")));
         using var session = new ConsoleSession(machine, terminal, settings, filter.Take);
         machine.Load(image, commandLine, [ramdisk]);
         RunResult result = session.Run();
         terminal.Flush();
-        if (result.Reason == StopReason.GuestExit && filter.HasBegun)
+        if (filter.HasEnded)
             return result.ExitCode;
-        filter.ShowAll();
+        filter.ShowRest();
         terminal.EnsureLineStart();
         throw new LinuxException($"the command did not come to its end: {result.Message}", ExitCode.Of(result));
-    }
-}
-
-/// <summary>The part of the console's output that is the command's: what comes behind the line with <see cref="Initramfs.Marker"/>.</summary>
-internal sealed class CommandOutput(Terminal terminal)
-{
-    private readonly List<byte> _before = [];
-
-    /// <summary>The command has been started.</summary>
-    public bool HasBegun { get; private set; }
-
-    public void Take(byte value)
-    {
-        if (HasBegun)
-        {
-            terminal.GuestByte(value);
-            return;
-        }
-        _before.Add(value);
-        HasBegun = value == '\n' && _before.Count > Initramfs.Marker.Length
-            && System.Text.Encoding.ASCII.GetString([.. _before.TakeLast(Initramfs.Marker.Length + 2)]).Contains(Initramfs.Marker, StringComparison.Ordinal);
-    }
-
-    /// <summary>Prints what came before the command.</summary>
-    public void ShowAll()
-    {
-        if (!HasBegun)
-            _before.ForEach(terminal.GuestByte);
     }
 }
 
