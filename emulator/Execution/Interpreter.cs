@@ -8,8 +8,11 @@ namespace Emu.Execution;
 /// <summary>The loop of the coherent machine: looks at events, finds the next block, runs chains of blocks until something wants attention.</summary>
 public sealed unsafe class Interpreter
 {
-    /// <summary>Samples that make a block hot. The machine takes one at the end of every slice.</summary>
-    private const int HotSamples = 12;
+    /// <summary>
+    /// So many instructions, each sample counting for the budget of its slice, make a block hot: what its joined handlers cost to compile, a millisecond or
+    /// so, has then been spent in it. The machine takes a sample at the end of every slice.
+    /// </summary>
+    private const int HotInstructions = 240_000;
 
     /// <summary>
     /// So many slices, the budget of one is given out in two parts, and where the first ends a sample is taken: slices of CPUs that wait for each
@@ -21,6 +24,9 @@ public sealed unsafe class Interpreter
     private const uint FirstParts = 128;
 
     private uint _slices;
+
+    /// <summary>What a sample of the present slice counts for.</summary>
+    private int _sampleWeight;
 
     private readonly CodeCache _cache;
     private readonly BlockBuilder _builder;
@@ -48,6 +54,7 @@ public sealed unsafe class Interpreter
         s->Budget = budget;
         s->Deferred = 0;
         s->YieldRequested = 0;
+        _sampleWeight = (int)Math.Min(budget, HotInstructions);
         if (++_slices % SlicesPerSample == 0)
             HoldBack(s);
         Monitor?.Resume(cpu);
@@ -163,7 +170,7 @@ public sealed unsafe class Interpreter
     /// <summary>A block in which much time is spent gets joined handlers.</summary>
     private void NoteSample(Block* block)
     {
-        if (block->Heat < 0 || ++block->Heat < HotSamples || block->Valid == 0)
+        if (block->Heat < 0 || (block->Heat += _sampleWeight) < HotInstructions || block->Valid == 0)
             return;
         block->Heat = -1;
         _builder.Join(block);
