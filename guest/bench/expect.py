@@ -63,6 +63,19 @@ def collatz(limit=10000):
     return steps
 
 
+def blend(size=1 << 20):
+    data = b"".join(x.to_bytes(8, "little") for x in xorshift(9, 2 * size // 8))
+    difference, hash = 0, [0] * 4
+    for i in range(0, size, 16):
+        a, b = data[i:i + 16], data[size + i:size + i + 16]
+        r = [x * 77 + y * 179 >> 8 for x, y in zip(a, b)]
+        difference += sum(abs(x - y) for x, y in zip(r, a))
+        words = [int.from_bytes(bytes(r[4 * j:4 * j + 4]), "little") for j in range(4)]
+        mixed = [h ^ w for h, w in zip(hash, words)]
+        hash = [mixed[(j + 1) % 4] + words[j] & 0xFFFFFFFF for j in range(4)]
+    return difference + (hash[1] << 32 | hash[0]) + (hash[3] << 32 | hash[2]) & MASK
+
+
 def main():
     copied = list(xorshift(7, 2))[1]
     window = [sum(p * p for p in range(1, 65)), sum(range(1, 65))]
@@ -76,6 +89,7 @@ def main():
         "copy": copied,
         "copy32": copied,
         "interp": collatz(),
+        "blend": blend(),
         "patch": polynomial((1 + (i & 1) for i in range(1000)), 3),
         "cr3": polynomial((window[i & 1] for i in range(1000)), 3),
         "port": sum(i & 255 for i in range(10000)),

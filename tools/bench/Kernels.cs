@@ -21,6 +21,12 @@ internal static class Kernels
         new("interp", 3, 5, 1),
     ];
 
+    /// <summary>Packed integers in XMM registers.</summary>
+    public static readonly Kernel[] Vectors =
+    [
+        new("blend", 600, 300, 1, 0.5),
+    ];
+
     public static readonly Kernel[] Events =
     [
         new("repmovsb", 2000, 250, 1, 8),
