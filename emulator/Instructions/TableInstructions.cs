@@ -218,9 +218,13 @@ public static unsafe class TableInstructions
                 return Chain.Fault(s, op);
             if (!Full.Load<W>(s, op, out ulong v))
                 return Full.Failed(s, op);
+            ulong flags = Flags.Get(s);
             _ = SegmentQueries.Arpl(s, (ushort)v, (ushort)Width.Read<W>(s, op->Reg1), out bool adjusted, out ushort result);
             // "IF DEST[RPL] < SRC[RPL] THEN ... DEST[RPL] := SRC[RPL]": otherwise nothing is written (seen on a CPU: nor checked).
-            return adjusted && !Full.Store<W>(s, op, result) ? Full.Failed(s, op) : Full.Next(s, op);
+            if (!adjusted || Full.Store<W>(s, op, result))
+                return Full.Next(s, op);
+            Flags.Set(s, flags);
+            return Full.Failed(s, op);
         }
     }
 

@@ -59,6 +59,18 @@ public sealed class Case
         Memory.Clear();
     }
 
+    /// <summary>Takes over the instructions of a case, and where they stand.</summary>
+    public void TakeInstructions(Case from)
+    {
+        from.Code.CopyTo(Code, 0);
+        Length = from.Length;
+        Count = from.Count;
+        Cs = from.Cs;
+        Rip = from.Rip;
+        First = from.First;
+        Second = from.Second;
+    }
+
     public Case Copy()
     {
         var copy = new Case();

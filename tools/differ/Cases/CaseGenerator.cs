@@ -14,6 +14,12 @@ public sealed class CaseGenerator
     /// <summary>Slots are this long, so that neighbours do not overwrite each other's instructions before they have run.</summary>
     private const int SlotBytes = 64;
 
+    private const int StatesPerInstruction = 4;
+
+    /// <summary>The instructions of the last case made, and their number.</summary>
+    private readonly Case _instructions = new();
+    private long _group = -1;
+
     private readonly Catalogue _catalogue;
     private readonly InstructionMaker _maker;
     private readonly Arena _arena;
@@ -47,25 +53,39 @@ public sealed class CaseGenerator
     /// <summary>Makes case <paramref name="number"/> of the run.</summary>
     public void Make(long number, Case c)
     {
+        // Several cases in a row have the same instructions: making and decoding them takes longer than running them.
+        int states = _perCode is > 0 and < 64 ? 1 : StatesPerInstruction;
+        if (_group != number / states)
+        {
+            _group = number / states;
+            MakeInstructions(_group, _perCode == 0 ? 0 : number / _perCode % _codes.Length, _instructions);
+        }
+        Dice dice = Dice.ForCase(~_seed, _arena.Mode.Bits(), number);
+        c.Clear(_arena.Mode);
+        c.TakeInstructions(_instructions);
+        FillRegisters(c, ref dice);
+        bool floating = FloatingValues.IsFloating(c.First.Code);
+        MemorySize element = floating ? Element(c.First) : MemorySize.UInt64;
+        if (floating || dice.Percent(2))
+            FloatingValues.Fill(ref c.Floating, element, ref dice);
+        AimOperands(c, element, ref dice);
+        Tune(c, ref dice);
+    }
+
+    private void MakeInstructions(long number, long place, Case c)
+    {
         Dice dice = Dice.ForCase(_seed, _arena.Mode.Bits(), number);
         c.Clear(_arena.Mode);
         PlaceCode(c, number, ref dice);
         Span<byte> bytes = stackalloc byte[32];
         Code code;
         do
-            code = _perCode != 0 ? _codes[number / _perCode % _codes.Length] : dice.Pick<Code>(dice.Percent(50) ? _rare : _codes);
+            code = _perCode != 0 ? _codes[place] : dice.Pick<Code>(dice.Percent(50) ? _rare : _codes);
         while (!_maker.TryMake(code, ref dice, c.Rip, out c.First, bytes) || !_catalogue.Contains(c.First.Code) || LeadsBack(c.First, c.Rip) || IsInCode(c.First));
         c.Length = c.First.Length;
         bytes[..c.Length].CopyTo(c.Code);
-        FillRegisters(c, ref dice);
-        bool floating = FloatingValues.IsFloating(c.First.Code);
-        MemorySize element = floating ? Element(c.First) : MemorySize.UInt64;
-        if (floating || dice.Percent(2))
-            FloatingValues.Fill(ref c.Floating, element, ref dice);
         if (dice.Percent(15))
             AddFollower(c, ref dice, bytes);
-        AimOperands(c, element, ref dice);
-        Tune(c, ref dice);
     }
 
     private void PlaceCode(Case c, long number, ref Dice dice)

@@ -29,7 +29,7 @@ internal static class HostDisagreements
         ["far-pointer-64"] = (c, _, _, _) => c.First.Code is Code.Lss_r64_m1664 or Code.Lfs_r64_m1664 or Code.Lgs_r64_m1664,
         ["movsxd16"] = (c, _, _, _) => c.First.Code == Code.Movsxd_r16_rm16 && c.First.Op1Kind == OpKind.Memory,
         ["store-unmasked"] = (c, oracle, emu, _) =>
-            c.First.Mnemonic is Mnemonic.Fst or Mnemonic.Fstp or Mnemonic.Fist or Mnemonic.Fistp or Mnemonic.Fisttp or Mnemonic.Fbstp && emu.Vector == Outcome.NoVector
+            c.First.Mnemonic is Mnemonic.Fst or Mnemonic.Fstp or Mnemonic.Fist or Mnemonic.Fistp or Mnemonic.Fisttp or Mnemonic.Fbstp && emu.Rip != c.First.IP
             && (emu.Floating.Status & X87Status.Summary) != 0 && oracle.Rip == c.First.IP
             && (OracleErrors.MayFault(c, CaseAccesses.Of(c), oracle) || (oracle.Vector == GeneralProtection && c.First.MemorySegment == Register.CS)),
         ["fcomi-unmasked"] = (c, oracle, emu, differences) =>

@@ -141,6 +141,8 @@ public sealed unsafe class EmulatorMachine : IDisposable
     private void RunBlocks(Case c, CpuState* s, ExecutionPath path)
     {
         long left = c.Count;
+        // Two instructions, and what lies behind them up to the end of a block.
+        delegate*<CpuState*, Op*, Op*>* fast = stackalloc delegate*<CpuState*, Op*, Op*>[byte.MaxValue + 1];
         for (int rounds = 0; left > 0 && s->Exit == ExitReason.None; rounds++)
         {
             if (rounds == MaximumRounds)
@@ -158,14 +160,19 @@ public sealed unsafe class EmulatorMachine : IDisposable
             }
             if (path == ExecutionPath.Joined)
                 _builder.Join(b);
-            if (path == ExecutionPath.Full)
-                for (Op* op = Block.Ops(b); op - Block.Ops(b) < b->InstructionCount; op++)
-                    op->Handler = op->Full;
+            for (int i = 0; i < b->InstructionCount && path == ExecutionPath.Full; i++)
+            {
+                fast[i] = Block.Ops(b)[i].Handler;
+                Block.Ops(b)[i].Handler = Block.Ops(b)[i].Full;
+            }
             s->LinkSource = null;
             s->ExitRequested = 0;
             s->Budget = 0;
             for (Op* op = Block.Ops(b); op != null;)
                 op = op->Handler(s, op);
+            // The block is found again when the next case has the same instructions.
+            for (int i = 0; i < b->InstructionCount && path == ExecutionPath.Full; i++)
+                Block.Ops(b)[i].Handler = fast[i];
             left -= b->InstructionCount - s->Budget;
         }
     }

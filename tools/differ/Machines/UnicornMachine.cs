@@ -35,6 +35,11 @@ public sealed unsafe class UnicornMachine : IOracle
 
     /// <summary>No translation stands at or above this linear address of code.</summary>
     private ulong _fresh;
+
+    /// <summary>The code of the last case, whose translation is still right.</summary>
+    private readonly byte[] _lastCode = new byte[Case.MaximumBytes];
+    private ulong _lastRip;
+    private int _lastLength;
     private readonly UnicornFloating _floating;
     private readonly byte* _ram;
     private readonly byte* _gap;
@@ -92,7 +97,10 @@ public sealed unsafe class UnicornMachine : IOracle
 
     private void Run(Case c, Outcome o)
     {
-        if (c.LinearRip < _fresh)
+        bool again = c.LinearRip == _lastRip && c.Code.AsSpan(0, c.Length).SequenceEqual(_lastCode.AsSpan(0, c.Length)) && c.Length == _lastLength;
+        (_lastRip, _lastLength) = (c.LinearRip, c.Length);
+        c.Code.CopyTo(_lastCode, 0);
+        if (c.LinearRip < _fresh && !again)
             _engine.RemoveTranslations(_arena.CodeStart, _arena.CodeEnd);
         _fresh = c.LinearRip + (ulong)c.Length + 2;
         _arena.Place(c, _ram);
