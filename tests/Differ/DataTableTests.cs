@@ -73,6 +73,7 @@ public class DataTableTests
         return parts[0] switch
         {
             "rip" => o.Rip == value,
+            "mxcsr" => o.Floating.Mxcsr == value,
             "fsw" => o.Floating.Status == value,
             "flags" => o.Flags == value,
             _ => o.Registers[Enumerable.Range(0, 16).First(r => CaseText.NameOf(c.Mode, r) == parts[0])] == value,

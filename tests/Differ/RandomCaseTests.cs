@@ -33,7 +33,7 @@ public class RandomCaseTests
         Assert.True(session.Different == 0, string.Join('\n', session.Failures.Select(f => $"{f.Path}: {string.Join("; ", f.Differences)}\n  {f.Line}")));
         Assert.True(session.Cases >= LeastCases, $"only {session.Cases} cases");
         // Nearly all must say something: agreement, not an excuse.
-        Assert.InRange(session.Agreed, session.Cases * 95 / 100, session.Cases);
+        Assert.InRange(session.Agreed, session.Cases * 9 / 10, session.Cases);
         Assert.InRange(session.Faults, session.Cases / 100, session.Cases / 4);
     }
 

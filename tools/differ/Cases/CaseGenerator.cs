@@ -186,7 +186,7 @@ public sealed class CaseGenerator
     }
 
     /// <summary>Legacy region and header, which is what XSAVE writes of x87 and SSE.</summary>
-    private const int XsaveBytes = 576;
+    public const int XsaveBytes = 576;
 
     /// <summary>Bytes of the memory operand.</summary>
     private static int OperandBytes(in Instruction i) => i.MemorySize is MemorySize.Xsave or MemorySize.Xsave64 ? XsaveBytes : Math.Max(1, i.MemorySize.GetSize());
@@ -205,6 +205,8 @@ public sealed class CaseGenerator
     /// <summary>Fills a memory operand with values of its kind.</summary>
     private void PatchOperand(Case c, ulong linear, int bytes, MemorySize element, ref Dice dice)
     {
+        if (bytes == XsaveBytes)
+            element = MemorySize.Xsave;
         switch (element)
         {
             case MemorySize.Float80:

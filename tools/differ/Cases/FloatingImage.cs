@@ -14,7 +14,7 @@ public static unsafe class FloatingImage
     {
         Control = FloatingState.ControlAfterInit,
         Mxcsr = FloatingState.MxcsrAfterPowerUp,
-        Xcr0 = 1,
+        Xcr0 = 3, // x87 and SSE, which every oracle has
     };
 
     /// <summary>The register that is ST(0).</summary>

@@ -52,7 +52,8 @@ public static class CaseAccesses
                 offset += BitOffset(c, c.First);
             offset &= m.AddressSize switch { CodeSize.Code16 => 0xFFFF, CodeSize.Code32 => uint.MaxValue, _ => ulong.MaxValue };
             bool writes = m.Access is OpAccess.Write or OpAccess.CondWrite or OpAccess.ReadWrite or OpAccess.ReadCondWrite;
-            int size = Math.Max(1, c.First.IsStringInstruction ? c.First.MemorySize.GetSize() : m.MemorySize.GetSize());
+            int size = Math.Max(1, c.First.IsStringInstruction ? c.First.MemorySize.GetSize()
+                : m.MemorySize is MemorySize.Xsave or MemorySize.Xsave64 ? CaseGenerator.XsaveBytes : m.MemorySize.GetSize());
             list.Add(new CaseAccess(offset, EffectiveAddress.Linear(c, m.Segment, offset), size, writes, m.Segment == Register.SS));
         }
         AddFrames(c, list);

@@ -45,6 +45,18 @@ internal static class HostDisagreements
             && (emu.Vector != Outcome.NoVector || oracle.Vector == AlignmentCheck || IsMaskPartlyZero(c)),
         ["sha-alignment"] = (c, oracle, emu, _) =>
             c.First.CpuidFeatures is [CpuidFeature.SHA] && emu.Vector == GeneralProtection && emu.Rip == c.First.IP && CaseAccesses.Of(c).Any(a => a.Linear % 16 != 0),
+        ["xrstor-components"] = (c, oracle, emu, _) =>
+            c.First.Mnemonic is Mnemonic.Xrstor or Mnemonic.Xrstor64 && emu.Vector == GeneralProtection && emu.Rip == c.First.IP && oracle.Vector != GeneralProtection
+            && Arena.For(c.Mode).TryReadStart(c, EffectiveAddress.Linear(c, c.First.MemorySegment, EffectiveAddress.OffsetOf(c, c.First)) + 512, 8, out ulong present) && (present & ~3UL) != 0,
+        ["approximation"] = (c, oracle, emu, differences) =>
+            c.First.Mnemonic is Mnemonic.Rcpps or Mnemonic.Rcpss or Mnemonic.Rsqrtps or Mnemonic.Rsqrtss
+            && (c.Count == 2 || differences is [{ What: var what }] && what == $"xmm{c.First.Op0Register - Register.XMM0}") && IsClose(oracle, emu, c.First.Op0Register - Register.XMM0),
+        ["transcendental"] = (c, oracle, emu, differences) =>
+            c.First.Mnemonic is Mnemonic.F2xm1 or Mnemonic.Fyl2x or Mnemonic.Fyl2xp1 or Mnemonic.Fptan or Mnemonic.Fpatan or Mnemonic.Fsin or Mnemonic.Fcos or Mnemonic.Fsincos
+            && differences.All(d => d.What.StartsWith("fpr", StringComparison.Ordinal) ? IsNeighbour(oracle, emu, d.What[3] - '0') : IsConditionOne(d, oracle, emu)),
+        ["mmx-transition"] = (c, oracle, emu, differences) =>
+            c.First.Mnemonic is Mnemonic.Cvtps2pi or Mnemonic.Cvttps2pi or Mnemonic.Cvtpd2pi or Mnemonic.Cvttpd2pi or Mnemonic.Cvtpi2ps or Mnemonic.Cvtpi2pd
+            && emu.Vector != Outcome.NoVector && oracle.Vector == emu.Vector && differences.All(d => d.What is "ftw" or "fsw"),
         ["branch-66"] = (c, _, _, _) => c.Mode == CodeMode.User64 && OracleErrors.IsBranch16(c),
         ["partial-commit"] = (c, oracle, emu, _) =>
             c.First.Mnemonic is Mnemonic.Enter or Mnemonic.Popa or Mnemonic.Popad or Mnemonic.Pusha or Mnemonic.Pushad
@@ -60,6 +72,28 @@ internal static class HostDisagreements
     private static ulong? Image(Case c) =>
         c.First.Mnemonic is Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xsaveopt or Mnemonic.Xsaveopt64
             ? EffectiveAddress.Linear(c, c.First.MemorySegment, EffectiveAddress.OffsetOf(c, c.First)) : null;
+
+    /// <summary>Whether the four singles of a register differ by no more than twice what an approximation may be off.</summary>
+    private static unsafe bool IsClose(Outcome oracle, Outcome emu, int register)
+    {
+        for (int lane = 0; lane < 4; lane++)
+        {
+            float a = Lane(oracle, register, lane), b = Lane(emu, register, lane);
+            if (BitConverter.SingleToInt32Bits(a) != BitConverter.SingleToInt32Bits(b) && !(Math.Abs((double)a - b) <= 3.0 / 4096 * Math.Abs((double)a)))
+                return false;
+        }
+        return true;
+    }
+
+    private static unsafe float Lane(Outcome o, int register, int lane) =>
+        BitConverter.UInt32BitsToSingle((uint)(o.Floating.Xmm[2 * register + lane / 2] >> 32 * (lane & 1)));
+
+    /// <summary>Whether an x87 register differs by one unit in the last place.</summary>
+    private static unsafe bool IsNeighbour(Outcome oracle, Outcome emu, int register)
+    {
+        UInt128 a = new(oracle.Floating.X87[2 * register + 1], oracle.Floating.X87[2 * register] << 1), b = new(emu.Floating.X87[2 * register + 1], emu.Floating.X87[2 * register] << 1);
+        return a - b == 2 || b - a == 2;
+    }
 
     /// <summary>MXCSR.MM, which AMD has: vectors need not be aligned.</summary>
     private const uint MisalignedMode = 1 << 17;

@@ -197,7 +197,7 @@ public static class OracleErrors
     {
         AlignmentCheck => (c.Flags & AlignmentFlag) != 0 && accesses.Any(a => !a.IsAligned),
         PageFault => accesses.Any(a => a.MayFaultAt(c.Mode, o.FaultAddress)),
-        Outcome.NotCanonical or GeneralProtection or StackFault => accesses.Any(a => !a.IsCanonical || (a.Size == 512 && a.Linear % 16 != 0)) || HasIllegalTarget(c),
+        Outcome.NotCanonical or GeneralProtection or StackFault => accesses.Any(a => !a.IsCanonical || (a.Size == 512 && a.Linear % 16 != 0) || (a.Size == CaseGenerator.XsaveBytes && a.Linear % 64 != 0) || (c.Mode.Bits() == 32 && a.Offset + (ulong)a.Size - 1 > uint.MaxValue)) || HasIllegalTarget(c),
         _ => false,
     };
 

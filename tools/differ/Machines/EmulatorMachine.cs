@@ -267,7 +267,7 @@ public sealed unsafe class EmulatorMachine : IDisposable
         }
         s->Paging.Cr3 = _arena.Cr3;
         s->Paging.Cr4 = ControlBits.Cr4OsFxsr | ControlBits.Cr4OsXmmExcpt | (longMode ? ControlBits.Cr4Pae : 0)
-            | (_arena.Mode.IsUser() ? ControlBits.Cr4FsGsBase : 0);
+            | (_arena.Mode.IsUser() ? ControlBits.Cr4FsGsBase | ControlBits.Cr4OsXsave : 0);
         s->Paging.Cr0 = ControlBits.Cr0Pg | ControlBits.Cr0Wp | ControlBits.Cr0Ne | ControlBits.Cr0Et | ControlBits.Cr0Mp | ControlBits.Cr0Pe
             | (_arena.Mode.IsUser() ? ControlBits.Cr0Am : 0);
         s->Paging.Efer = longMode ? ControlBits.EferLme | ControlBits.EferLma | (_arena.Mode.IsUser() ? ControlBits.EferSce | ControlBits.EferNxe : 0) : 0;
