@@ -1,4 +1,5 @@
 using System.Text;
+using Microsoft.Win32.SafeHandles;
 
 namespace Emu.Cli;
 
@@ -24,9 +25,23 @@ public sealed class Terminal : IDisposable
         return new Terminal(new BufferedStream(Console.OpenStandardOutput(), 4096), error, !Console.IsOutputRedirected && !Console.IsErrorRedirected)
         {
             In = Console.In,
-            Input = Console.OpenStandardInput(),
+            Input = OpenInput(),
             InputIsTerminal = !Console.IsInputRedirected,
         };
+    }
+
+    /// <summary>Standard input as it comes. The framework's own stream reads a terminal by lines, which it edits and echoes itself.</summary>
+    private static Stream OpenInput()
+    {
+        try
+        {
+            return OperatingSystem.IsWindows() ? Console.OpenStandardInput() : new FileStream(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            // Closed, or not to be read.
+            return Stream.Null;
+        }
     }
 
     public TextWriter Out { get; }

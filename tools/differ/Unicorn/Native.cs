@@ -85,7 +85,10 @@ internal static unsafe partial class Native
     [SuppressGCTransition]
     public static partial UnicornError uc_context_restore(nint engine, nint context);
 
+    // The verbs of emu are the only application that uses this library, and every import needs the resolver.
+#pragma warning disable CA2255
     [ModuleInitializer]
+#pragma warning restore CA2255
     internal static void Initialise() =>
         NativeLibrary.SetDllImportResolver(typeof(Native).Assembly, (name, _, _) => name == Library ? UnicornLibrary.Handle : 0);
 }
