@@ -50,17 +50,21 @@ public static unsafe class SseFloat
         return n.Denormal && c.DenormalsAreZero ? Number.Zero(n.Negative) : n;
     }
 
-    /// <summary>Neither zero, denormal, infinite nor NaN.</summary>
+    /// <summary>Neither zero, denormal, infinite nor NaN; nor the smallest normal number, to which a tiny result may have been rounded, with UE.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsNormal<W>(ulong bits) where W : struct, IWidth =>
-        W.Bits == 32 ? (((uint)bits + 0x0080_0000) & 0x7F00_0000) != 0 : ((bits + 0x0010_0000_0000_0000) & 0x7FE0_0000_0000_0000) != 0;
+        W.Bits == 32
+            ? (((uint)bits + 0x0080_0000) & 0x7F00_0000) != 0 && ((uint)bits & 0x7FFF_FFFF) != 0x0080_0000
+            : ((bits + 0x0010_0000_0000_0000) & 0x7FE0_0000_0000_0000) != 0 && (bits & 0x7FFF_FFFF_FFFF_FFFF) != 0x0010_0000_0000_0000;
 
-    /// <summary>All elements neither zero, denormal, infinite nor NaN.</summary>
+    /// <summary>Elements that are not what <see cref="IsNormal"/> says: all ones in each of them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<byte> Abnormal<W>(Vector128<byte> v) where W : struct, IWidth =>
         W.Bits == 32
-            ? Vector128.Equals((v.AsUInt32() + Vector128.Create(0x0080_0000U)) & Vector128.Create(0x7F00_0000U), Vector128<uint>.Zero).AsByte()
-            : Vector128.Equals((v.AsUInt64() + Vector128.Create(0x0010_0000_0000_0000UL)) & Vector128.Create(0x7FE0_0000_0000_0000UL), Vector128<ulong>.Zero).AsByte();
+            ? (Vector128.Equals((v.AsUInt32() + Vector128.Create(0x0080_0000U)) & Vector128.Create(0x7F00_0000U), Vector128<uint>.Zero)
+                | Vector128.Equals(v.AsUInt32() & Vector128.Create(0x7FFF_FFFFU), Vector128.Create(0x0080_0000U))).AsByte()
+            : (Vector128.Equals((v.AsUInt64() + Vector128.Create(0x0010_0000_0000_0000UL)) & Vector128.Create(0x7FE0_0000_0000_0000UL), Vector128<ulong>.Zero)
+                | Vector128.Equals(v.AsUInt64() & Vector128.Create(0x7FFF_FFFF_FFFF_FFFFUL), Vector128.Create(0x0010_0000_0000_0000UL))).AsByte();
 
     /// <summary>An element of a vector.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
