@@ -143,10 +143,17 @@ public unsafe ref struct Lowering
             Op->Index = OffsetOf(index);
         Op->Scale = (byte)System.Numerics.BitOperations.Log2((uint)Instruction.MemoryIndexScale);
         Op->AddressSize = (byte)AddressBytes(Instruction);
-        Register segment = Instruction.MemorySegment;
-        Op->Segment = (byte)(segment - Register.ES);
+        Op->Segment = (byte)(Segment - Register.ES);
         return Form(index != Register.None);
     }
+
+    /// <summary>
+    /// Segment of the memory operand. In 64-bit mode override prefixes other than FS and GS are ignored (SDM Vol. 1, "Segment Registers in 64-Bit Mode"):
+    /// what tells #SS from #GP is the base register.
+    /// </summary>
+    public readonly Register Segment =>
+        CodeBits != 64 || Instruction.MemorySegment is Register.FS or Register.GS ? Instruction.MemorySegment
+        : Instruction.MemoryBase is Register.RSP or Register.RBP or Register.ESP or Register.EBP ? Register.SS : Register.DS;
 
     /// <summary>Alignment is looked at, which only the full access does.</summary>
     private readonly bool IsFullOnly =>

@@ -182,7 +182,7 @@ public static unsafe class Strings
                     break;
             }
             if (l.Kind(i) is OpKind.MemorySegSI or OpKind.MemorySegESI or OpKind.MemorySegRSI)
-                l.Op->Segment = (byte)(l.Instruction.MemorySegment - Register.ES);
+                l.Op->Segment = (byte)(l.Segment - Register.ES);
         }
         int size = l.Instruction.MemorySize.GetSize();
         if ((l.Op->Prefix & (OpPrefix.Rep | OpPrefix.Repne)) != 0)

@@ -38,7 +38,7 @@ public class CorpusTests
                 continue;
             using var judge = new Judge(group.Key);
             foreach (Case c in group)
-                Assert.True(judge.Run(c) is Verdict.Agree or Verdict.Explained, $"{CaseText.Format(c)}: {judge.Reason} {string.Join("; ", judge.Differences)}");
+                Assert.True(judge.Run(c) == Verdict.Agree, $"{CaseText.Format(c)}: {judge.Reason} {string.Join("; ", judge.Differences)}");
         }
     }
 

@@ -17,7 +17,7 @@ public readonly record struct CaseAccess(ulong Offset, ulong Linear, int Size, b
     /// <summary>Whether it may fault at an address: in each page that does not permit it at the first byte, and where it is made in several parts (an environment, a state) anywhere.</summary>
     public bool MayFaultAt(CodeMode mode, ulong address) =>
         FaultAddresses(mode).Contains(address)
-        || (Size is > 8 and not 16 && address - Linear < (ulong)Size && FaultAddresses(mode).Any(a => (a & ~0xFFFUL) == (address & ~0xFFFUL)));
+        || (Size is > 8 and not 16 && (mode.Is64() ? address - Linear : (uint)(address - Linear)) < (ulong)Size && FaultAddresses(mode).Any(a => (a & ~0xFFFUL) == (address & ~0xFFFUL)));
 
     private IEnumerable<ulong> FaultAddresses(CodeMode mode)
     {
