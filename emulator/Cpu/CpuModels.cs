@@ -6,8 +6,6 @@ namespace Emu.Cpus;
 /// <summary>
 /// The processors that can be chosen by name. A model says what the real one said, less what this machine does not implement.
 /// AVX, AVX2, FMA and F16C stay hidden, and XCR0 has x87 and SSE alone.
-/// Deviates: arithmetic, comparisons and conversions of floating-point numbers in XMM registers stop the machine with a message, yet SSE to SSE4.1
-/// are reported where the real CPU has them: all their other instructions are there.
 /// </summary>
 public static class CpuModels
 {

@@ -50,15 +50,16 @@ public static unsafe class SavedState
         Unsafe.InitBlock(image, 0, Size);
         CpuModel model = Cpu.Of(s).Model;
         SaveX87(s, image, layout);
+        // APM, "FXSAVE": AMD processors store the opcode and the pointers of the last x87 instruction only when an exception is pending, else zeros.
+        if (model.Vendor == CpuVendor.Amd && (s->Floating.Status & X87Status.Summary) == 0)
+            Unsafe.InitBlock(image + 6, 0, MxcsrAt - 6);
         SaveMxcsr(s, image);
         SaveXmm(s, image, layout);
         if (!Access.ProbeWrite(s, linear, Size, kind))
             return false;
         // "If the OSFXSR bit in control register CR4 is not set, the FXSAVE instruction may not save this register": neither XMM nor MXCSR are.
         bool sse = (s->Paging.Cr4 & ControlBits.Cr4OsFxsr) != 0;
-        // APM, "FXSAVE": AMD processors store the pointers and the opcode of the last x87 instruction only when an exception is pending.
-        bool pointers = model.Vendor == CpuVendor.Intel || (s->Floating.Status & X87Status.Summary) != 0;
-        return Access.StoreBlock(s, linear, pointers ? MxcsrAt : 6, kind, image)
+        return Access.StoreBlock(s, linear, MxcsrAt, kind, image)
             && (!sse || Access.StoreBlock(s, linear + MxcsrAt, 8, kind, image + MxcsrAt))
             && Access.StoreBlock(s, linear + X87RegistersAt, XmmAt - X87RegistersAt, kind, image + X87RegistersAt)
             && (!sse || Access.StoreBlock(s, linear + XmmAt, XmmBytes(layout), kind, image + XmmAt));

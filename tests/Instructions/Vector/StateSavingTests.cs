@@ -95,12 +95,12 @@ public sealed unsafe class StateSavingTests
 
     /// <summary>APM, "FXSAVE": pointers only with an exception pending.</summary>
     [Fact]
-    public void Fxsave_OnAmdWithoutException_KeepsThePointersToItself()
+    public void Fxsave_OnAmdWithoutException_StoresNoPointers()
     {
         using VectorCpu cpu = Filled(model: CpuModels.K8);
         Assert.Null(cpu.Cpu.Run(a => a.fxsave64(__[rsi])));
         byte[] expected = Expected(0, 0, 16);
-        expected.AsSpan(6, 18).Fill(0xEE);
+        expected.AsSpan(6, 18).Clear();
         Assert.Equal(expected, cpu.Cpu.Read(At, 512));
         cpu.Floating.Status |= X87Status.Summary | X87Status.Invalid | X87Status.Busy;
         Assert.Null(cpu.Cpu.Again());
