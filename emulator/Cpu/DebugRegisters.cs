@@ -145,7 +145,8 @@ public static unsafe class DebugRegisters
 
     /// <summary>
     /// Before an instruction: true when a breakpoint on it was hit, and #DB is delivered in its place (SDM, "Instruction-Breakpoint Exception
-    /// Condition"): a fault, with RF set in the pushed flags. RF holds it off; so does MOV SS before it.
+    /// Condition"). It is a fault, but "for any fault-class exception except a debug exception generated in response to an instruction breakpoint the value
+    /// pushed for RF is 1": the handler sets RF, which holds the breakpoint off. So does MOV SS before it.
     /// </summary>
     public static bool BreaksBefore(CpuState* s, ulong linear)
     {
@@ -162,7 +163,7 @@ public static unsafe class DebugRegisters
             if (hits != 0)
             {
                 s->Dr6 = (s->Dr6 & ~Dr6Hits) | hits;
-                EventDelivery.Deliver(s, Vector.Debug, EventKind.Fault);
+                EventDelivery.Deliver(s, Vector.Debug, EventKind.Trap);
                 return true;
             }
         }

@@ -128,6 +128,8 @@ public static unsafe class TaskSwitch
         // JMP and IRET leave the old task; CALL and events nest.
         committed = true;
         SaveImage(s, from, savedRip, savedFlags);
+        // Where IRET returns to the task that it leaves, what was saved is what is loaded.
+        _ = TryReadImage(s, d.Base, to, image, out ldt, out cr3, out trap);
         if (!nests)
             _ = DescriptorTables.ClearBusy(s, ref oldDescriptor);
         if (nests)

@@ -199,7 +199,7 @@ public sealed unsafe class Interpreter
     private Block* LookUpBlock(Cpu cpu, JumpCacheEntry* e)
     {
         CpuState* s = cpu.State;
-        if ((s->ModeKey & ModeKey.CsNotFlat) != 0 && s->Rip > s->Cs.Limit)
+        if (Stepper.IsBeyondLimit(s, 1))
         {
             s->Exit = ExitReason.Fault;
             Access.Raise(s, Vector.GeneralProtection);
@@ -211,6 +211,13 @@ public sealed unsafe class Interpreter
         Block* block = _cache.Find(physical, s->Rip, s->ModeKey);
         if (block == null)
             block = _builder.Build(physical, s->Rip, s->ModeKey);
+        // There it is one instruction.
+        if (block != null && Stepper.IsBeyondLimit(s, block->ByteCount))
+        {
+            s->Exit = ExitReason.Fault;
+            Access.Raise(s, Vector.GeneralProtection);
+            return null;
+        }
         if (block != null && (s->ModeKey & ModeKey.CsNotFlat) == 0)
             *e = new JumpCacheEntry { Rip = s->Rip, Block = block, Key = s->JumpKey };
         return block;

@@ -194,7 +194,7 @@ public sealed unsafe class ModelledCpu : IDisposable
                 return CannotFetch();
         }
         int length = decoded->Length;
-        if ((s->ModeKey & ModeKey.CsNotFlat) != 0 && s->Rip + (ulong)length - 1 > s->Cs.Limit)
+        if (Stepper.IsBeyondLimit(s, length))
             return Faulted(Vector.GeneralProtection);
         if (Cpu.StoreBuffer.Count != 0 && OwnStoreTouches(length))
         {

@@ -92,6 +92,8 @@ public sealed unsafe class Stepper : IDisposable
     {
         CpuState* s = cpu.State;
         retired = false;
+        if (IsBeyondLimit(s, 1))
+            return Access.Raise(s, Vector.GeneralProtection);
         byte* bytes = stackalloc byte[16];
         int available = 0;
         ulong physical = 0;
@@ -109,6 +111,8 @@ public sealed unsafe class Stepper : IDisposable
             Entry* decoded = Decode(s, bytes, available);
             if (decoded == null)
                 continue;
+            if (IsBeyondLimit(s, decoded->Length))
+                return Access.Raise(s, Vector.GeneralProtection);
             if (Monitor is { } monitor)
             {
                 monitor.Cover(physical, Math.Min(decoded->Length, Page.Size - (int)(physical & Page.OffsetMask)));
@@ -121,6 +125,10 @@ public sealed unsafe class Stepper : IDisposable
         }
         return Access.Raise(s, Vector.GeneralProtection);
     }
+
+    /// <summary>"If any part of the instruction lies beyond the code-segment limit: #GP(0)."</summary>
+    internal static bool IsBeyondLimit(CpuState* s, int length) =>
+        (s->ModeKey & ModeKey.CsNotFlat) != 0 && s->Rip + (ulong)(length - 1) > s->Cs.Limit;
 
     public void Dispose() => NativeMemory.AlignedFree(_entries);
 

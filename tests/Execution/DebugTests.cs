@@ -33,6 +33,8 @@ public sealed unsafe class DebugTests
             a.mov(rax, __qword_ptr[rsp + 32]);
             a.mov(__qword_ptr[rdx + 16], rax);
             a.add(__qword_ptr[Log], 24);
+            // Or a breakpoint on an instruction would hit for ever.
+            a.or(__dword_ptr[rsp + 32], (uint)Rflags.Rf);
             a.xor(eax, eax);
             a.mov(dr6, rax);
             a.pop(rdx);
@@ -85,7 +87,7 @@ public sealed unsafe class DebugTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void InstructionBreakpoint_IsAFault_OnceWithRf(bool modelled)
+    public void InstructionBreakpoint_IsAFault_AndRfHoldsItOff(bool modelled)
     {
         ulong target = 0;
         void Before(Assembler a)
@@ -105,7 +107,7 @@ public sealed unsafe class DebugTests
         }, modelled);
         Hit hit = Assert.Single(hits);
         Assert.Equal((B0, offset), (hit.Dr6, hit.Offset));
-        Assert.NotEqual(0UL, hit.Flags & Rflags.Rf);
+        Assert.Equal(0UL, hit.Flags & Rflags.Rf);
     }
 
     [Theory]
@@ -179,6 +181,7 @@ public sealed unsafe class DebugTests
         Hit hit = Assert.Single(hits);
         // RIP is still the instruction's own: iterations remain.
         Assert.Equal((B0, Offset(Before)), (hit.Dr6, hit.Offset));
+        Assert.NotEqual(0UL, hit.Flags & Rflags.Rf);
     }
 
     [Fact]

@@ -1,0 +1,44 @@
+using System.Text.RegularExpressions;
+using Emu.Differ.Cases;
+
+namespace Emu.Differ.Privileged;
+
+/// <summary>
+/// Where the manual has decided against another emulator, or leaves a thing open: <c>data/privileged.txt</c>, a line for each, with the oracle, a
+/// pattern of case names, the fields that may differ there (<c>rf</c> is that bit of the flags), and the reason with its source.
+/// </summary>
+internal static class KnownDifferences
+{
+    private const uint Rf = 1 << 16;
+
+    private sealed record Rule(string Oracle, Regex Name, string[] Fields);
+
+    private static readonly List<Rule> _rules =
+    [
+        .. from parts in DataTable.Read("privileged.txt", 4)
+           select new Rule(parts[0], new Regex(parts[1]), parts[2].Split(' ')),
+    ];
+
+    /// <summary>True when each field that differs is one of those that some rule for the case names.</summary>
+    public static bool Explain(string oracle, GuestDifference d)
+    {
+        HashSet<string> allowed = [.. _rules.Where(r => r.Oracle == oracle && r.Name.IsMatch(d.Name)).SelectMany(r => r.Fields)];
+        return Differing(d).All(allowed.Contains);
+    }
+
+    private static IEnumerable<string> Differing(GuestDifference d)
+    {
+        Dictionary<string, string> ours = Fields(d.Ours), theirs = Fields(d.Theirs);
+        foreach ((string name, string value) in ours)
+        {
+            string other = theirs.GetValueOrDefault(name, "");
+            if (other == value)
+                continue;
+            bool onlyRf = name == "fl" && other.Length != 0 && (Convert.ToUInt32(value, 16) ^ Convert.ToUInt32(other, 16)) == Rf;
+            yield return onlyRf ? "rf" : name;
+        }
+    }
+
+    private static Dictionary<string, string> Fields(string found) =>
+        found.Split(' ').Select(f => f.Split('=')).Where(f => f.Length == 2).ToDictionary(f => f[0], f => f[1]);
+}

@@ -1,0 +1,105 @@
+using System.Text;
+using Emu.Boot;
+using Emu.Cpus;
+using Emu.Machines;
+
+namespace Emu.Differ.Privileged;
+
+/// <summary>What a machine printed about one case.</summary>
+public sealed record GuestResult(string Name, string Found);
+
+/// <summary>A case about which two machines differ.</summary>
+public sealed record GuestDifference(string Name, string Ours, string Theirs);
+
+/// <summary>The cases of <see cref="GuestCases"/> on whole machines: Emu, QEMU, Bochs. The same bytes run on each.</summary>
+public static class PrivilegedSuite
+{
+    /// <summary>Of the line that a guest prints for a case, where the name ends.</summary>
+    private const string FirstField = " v=";
+
+    private const ulong InstructionLimit = 200_000_000;
+
+    /// <summary>The image of all cases.</summary>
+    public static byte[] BuildImage() => GuestImage.Build(GuestCases.All);
+
+    /// <summary>What Emu is expected to print, as <c>differ privileged --oracle none</c> writes it: data/privileged-expected.txt.</summary>
+    public static string[] Expected()
+    {
+        using Stream stream = typeof(PrivilegedSuite).Assembly.GetManifestResourceStream("privileged-expected.txt")!;
+        using var reader = new StreamReader(stream);
+        return reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
+    }
+
+    /// <summary>Runs the image in Emu.</summary>
+    public static IReadOnlyList<GuestResult> RunEmu(byte[] image, CpuModel? model = null)
+    {
+        var serial = new StringBuilder();
+        using var machine = new Machine(new MachineOptions { CpuCount = 1, Model = model ?? CpuModels.Skylake, MemorySize = 16 << 20 })
+        {
+            SerialOutput = b => serial.Append((char)b),
+        };
+        machine.Load(BootImage.Open(image, "privileged"));
+        RunResult end = machine.Run(InstructionLimit);
+        return Parse(serial.ToString(), $"Emu ended with {end.Reason}: {end.Message}");
+    }
+
+    /// <summary>Runs the image in QEMU; null where there is none.</summary>
+    public static IReadOnlyList<GuestResult>? RunQemu(byte[] image)
+    {
+        string file = Path.Combine(Path.GetTempPath(), $"emu-privileged-{Environment.ProcessId}.bin");
+        File.WriteAllBytes(file, image);
+        try
+        {
+            string? output = WholeMachine.Run("qemu-system-x86_64",
+            [
+                "-accel", "tcg,thread=single", "-cpu", "max", "-m", "64", "-display", "none", "-vga", "none", "-net", "none", "-no-reboot", "-monitor", "none", "-serial", "stdio",
+                "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", file,
+            ]);
+            return output == null ? null : Parse(output, "QEMU ended");
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    /// <summary>Runs the image in Bochs, from a floppy; null where there is none.</summary>
+    public static IReadOnlyList<GuestResult>? RunBochs(byte[] image)
+    {
+        string? output = BochsMachine.Run(image);
+        return output == null ? null : Parse(output, "Bochs ended");
+    }
+
+    /// <summary>The cases about which they differ, in the order of ours.</summary>
+    public static IReadOnlyList<GuestDifference> Compare(IReadOnlyList<GuestResult> ours, IReadOnlyList<GuestResult> theirs)
+    {
+        Dictionary<string, string> other = theirs.ToDictionary(r => r.Name, r => r.Found);
+        return
+        [
+            .. from r in ours
+               let found = other.GetValueOrDefault(r.Name, "(nothing)")
+               where found != r.Found
+               select new GuestDifference(r.Name, r.Found, found),
+        ];
+    }
+
+    /// <summary>Those that the data table does not explain.</summary>
+    public static IReadOnlyList<GuestDifference> Unexplained(string oracle, IEnumerable<GuestDifference> differences) =>
+        [.. differences.Where(d => !KnownDifferences.Explain(oracle, d))];
+
+    private static List<GuestResult> Parse(string serial, string end)
+    {
+        var results = new List<GuestResult>();
+        bool complete = false;
+        foreach (string line in serial.Split('\n', StringSplitOptions.TrimEntries))
+        {
+            int at = line.IndexOf(FirstField, StringComparison.Ordinal);
+            if (at >= 0)
+                results.Add(new GuestResult(line[..at], line[(at + 1)..]));
+            complete |= line == "END";
+        }
+        if (!complete)
+            results.Add(new GuestResult("(the end)", $"missing, after {results.Count} cases, the last of which is '{results.LastOrDefault()?.Name}'; {end}"));
+        return results;
+    }
+}
