@@ -1,4 +1,3 @@
-using Emu.Cpus;
 using Iced.Intel;
 using static Emu.Differ.Privileged.GuestLayout;
 using static Iced.Intel.AssemblerRegisters;

@@ -191,9 +191,9 @@ public sealed class GuestImage
     private void PlaceCases(IReadOnlyList<GuestCase> cases)
     {
         uint at = FirstCase;
+        Span<byte> entry = stackalloc byte[8];
         for (int i = 0; i < cases.Count; i++)
         {
-            Span<byte> entry = stackalloc byte[8];
             uint name = at;
             at = Place(at, Encoding.ASCII.GetBytes(cases[i].Name + '\0'));
             // Aligned, so that the length of a name moves nothing that a case prints.
