@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Emu.Tests.Differ;
 
-/// <summary>The short form of <c>differ fuzz</c>.</summary>
+/// <summary>The short form of <c>emu diff fuzz</c>.</summary>
 public sealed class FuzzTests
 {
     private const int Groups = 40;
@@ -45,7 +45,7 @@ public sealed class FuzzTests
         using var fuzzer = new Fuzzer(seed: 3, FuzzMode.Long) { Sabotage = true };
         FuzzFailure? failure = fuzzer.RunGroup(0);
         Assert.NotNull(failure);
-        Assert.Contains("differ fuzz --mode Long --seed 3 --first 0", failure.Replay, StringComparison.Ordinal);
+        Assert.Contains("emu diff fuzz --mode Long --seed 3 --first 0", failure.Replay, StringComparison.Ordinal);
         Assert.Contains("leads out of RAM", failure.Cause.Message, StringComparison.Ordinal);
     }
 }

@@ -58,7 +58,7 @@ public sealed unsafe class Fuzzer : IDisposable
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
-            return new FuzzFailure($"differ fuzz --mode {_mode} --seed {_seed} --first {first} --count {Group} (stream {at})", e);
+            return new FuzzFailure($"emu diff fuzz --mode {_mode} --seed {_seed} --first {first} --count {Group} (stream {at})", e);
         }
     }
 

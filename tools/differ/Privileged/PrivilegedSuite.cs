@@ -22,7 +22,7 @@ public static class PrivilegedSuite
     /// <summary>The image of all cases.</summary>
     public static byte[] BuildImage() => GuestImage.Build(GuestCases.All);
 
-    /// <summary>What Emu is expected to print, as <c>differ privileged --oracle none</c> writes it: data/privileged-expected.txt.</summary>
+    /// <summary>What Emu is expected to print, as <c>emu diff privileged --oracle none</c> writes it: data/privileged-expected.txt.</summary>
     public static string[] Expected()
     {
         using Stream stream = typeof(PrivilegedSuite).Assembly.GetManifestResourceStream("privileged-expected.txt")!;

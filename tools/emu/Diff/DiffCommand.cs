@@ -27,7 +27,7 @@ public static class DiffCommand
         var record = new Option<string>("--record") { HelpName = "FILE", Description = "Add the numbers of cases that agreed to a file of the ledger (tools/differ/data/checks.txt)." };
         var command = new Command("diff", "Runs instruction cases in Emu and on another implementation of x86, and compares all that they leave behind.")
         {
-            DiffReplayCommand.Build(terminal), DiffCodesCommand.Build(terminal),
+            DiffReplayCommand.Build(terminal), DiffCodesCommand.Build(terminal), DiffPrivilegedCommand.Build(terminal), DiffFuzzCommand.Build(terminal),
         };
         foreach (Option option in (Option[])[count, seconds, seed, mode, oracle, feature, code, perCode, byCode, record])
             command.Add(option);

@@ -1,20 +1,20 @@
 using System.CommandLine;
 using Emu.Differ.Privileged;
 
-namespace Emu.Differ.Commands;
+namespace Emu.Cli.Diff;
 
-/// <summary><c>differ privileged</c>: generated guests that provoke what only a whole machine shows, on Emu and on others.</summary>
-public static class PrivilegedCommand
+/// <summary><c>emu diff privileged</c>: generated guests that provoke what only a whole machine shows, on Emu and on others.</summary>
+public static class DiffPrivilegedCommand
 {
-    public static Command Build()
+    public static Command Build(Terminal terminal)
     {
         var oracle = new Option<string>("--oracle") { Description = "qemu, bochs, or none: only print what Emu does.", DefaultValueFactory = _ => "qemu" };
         oracle.AcceptOnlyFromAmong("qemu", "bochs", "none");
         var image = new Option<FileInfo?>("--image") { Description = "Writes the image to this file as well." };
         var all = new Option<bool>("--all") { Description = "Lists the differences that the table explains as well." };
         var command = new Command("privileged", "Checks descriptors, gates, task switches, paging rights and exceptions against QEMU or Bochs.") { oracle, image, all };
-        command.SetAction(parsed => Run(parsed.GetValue(oracle)!, parsed.GetValue(image), parsed.GetValue(all), parsed.InvocationConfiguration.Output));
-        return command;
+        command.SetAction(parsed => Run(parsed.GetValue(oracle)!, parsed.GetValue(image), parsed.GetValue(all), terminal.Out));
+        return command.WithExamples(("emu diff privileged --oracle bochs --all", "what Bochs does otherwise, explained or not"));
     }
 
     private static int Run(string oracle, FileInfo? file, bool all, TextWriter output)
@@ -27,7 +27,7 @@ public static class PrivilegedCommand
         {
             foreach (GuestResult r in ours)
                 output.WriteLine($"{r.Name}: {r.Found}");
-            return ExitCode.Agreement;
+            return ExitCode.Success;
         }
         IReadOnlyList<GuestResult> theirs = (oracle == "qemu" ? PrivilegedSuite.RunQemu(image) : PrivilegedSuite.RunBochs(image))
             ?? throw new UsageException($"{oracle} is not installed; take another --oracle, or none");
@@ -36,6 +36,6 @@ public static class PrivilegedCommand
         foreach (GuestDifference d in all ? differences : unexplained)
             output.WriteLine($"{d.Name}\n  emu   {d.Ours}\n  {oracle,-5} {d.Theirs}");
         output.WriteLine($"{ours.Count} cases: {ours.Count - differences.Count} as {oracle} has them, {differences.Count - unexplained.Count} explained by the table, {unexplained.Count} different");
-        return unexplained.Count == 0 ? ExitCode.Agreement : ExitCode.Difference;
+        return unexplained.Count == 0 ? ExitCode.Success : ExitCode.Failure;
     }
 }
