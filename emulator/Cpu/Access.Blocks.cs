@@ -37,7 +37,7 @@ public static unsafe partial class Access
         {
             piece = Piece(i, first, size);
             ulong at = i < first ? linear + (ulong)i : NextPage(s, linear) + (ulong)(i - first);
-            ulong value = Read(s, Translate(s, at, piece, kind), at, piece);
+            ulong value = Read(s, Translate(s, at, piece, kind), at, piece, kind);
             Unsafe.CopyBlockUnaligned(to + i, &value, (uint)piece);
         }
         return true;
@@ -55,7 +55,7 @@ public static unsafe partial class Access
             ulong at = i < first ? linear + (ulong)i : NextPage(s, linear) + (ulong)(i - first);
             ulong value = 0;
             Unsafe.CopyBlockUnaligned(&value, from + i, (uint)piece);
-            Write(s, Translate(s, at, piece, kind | AccessKind.Write), at, piece, value);
+            Write(s, Translate(s, at, piece, kind | AccessKind.Write), at, piece, kind, value);
         }
         return true;
     }

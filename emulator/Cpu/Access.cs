@@ -34,7 +34,7 @@ public static unsafe partial class Access
         TlbEntry* e = Translate(s, linear, size, kind & ~AccessKind.Write);
         if (e == null)
             return false;
-        value = Read(s, e, linear, size);
+        value = Read(s, e, linear, size, kind);
         return true;
     }
 
@@ -48,7 +48,7 @@ public static unsafe partial class Access
         TlbEntry* e = TranslateWrite(s, linear, kind);
         if (e == null)
             return false;
-        Write(s, e, linear, size, value);
+        Write(s, e, linear, size, kind, value);
         return true;
     }
 
@@ -184,11 +184,12 @@ public static unsafe partial class Access
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static ulong Read(CpuState* s, TlbEntry* e, ulong linear, int size)
+    private static ulong Read(CpuState* s, TlbEntry* e, ulong linear, int size, AccessKind kind)
     {
         ulong physical = (e->PhysicalAndFlags & Page.Mask) | (linear & Page.OffsetMask);
         Cpu cpu = Cpu.Of(s);
-        if ((s->DebugArmed & DebugArmed.Data) != 0)
+        // Not where the processor reads its tables: #DB would then come of its own delivery.
+        if ((s->DebugArmed & DebugArmed.Data) != 0 && (kind & AccessKind.Implicit) == 0)
             DebugRegisters.NoteData(s, linear, size, write: false);
         if (((TlbFlags)e->PhysicalAndFlags & TlbFlags.Ram) == 0)
             return ReadDevice(cpu, physical, size);
@@ -207,11 +208,11 @@ public static unsafe partial class Access
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Write(CpuState* s, TlbEntry* e, ulong linear, int size, ulong value)
+    private static void Write(CpuState* s, TlbEntry* e, ulong linear, int size, AccessKind kind, ulong value)
     {
         ulong physical = (e->PhysicalAndFlags & Page.Mask) | (linear & Page.OffsetMask);
         Cpu cpu = Cpu.Of(s);
-        if ((s->DebugArmed & DebugArmed.Data) != 0)
+        if ((s->DebugArmed & DebugArmed.Data) != 0 && (kind & AccessKind.Implicit) == 0)
             DebugRegisters.NoteData(s, linear, size, write: true);
         if (((TlbFlags)e->PhysicalAndFlags & TlbFlags.Ram) == 0)
             WriteDevice(cpu, physical, size, value);
@@ -241,7 +242,7 @@ public static unsafe partial class Access
         {
             ulong at = i < first ? linear + (ulong)i : second + (ulong)(i - first);
             TlbEntry* e = Translate(s, at, 1, kind);
-            value |= Read(s, e, at, 1) << (8 * i);
+            value |= Read(s, e, at, 1, kind) << (8 * i);
         }
         return true;
     }
@@ -256,7 +257,7 @@ public static unsafe partial class Access
         {
             ulong at = i < first ? linear + (ulong)i : second + (ulong)(i - first);
             TlbEntry* e = Translate(s, at, 1, kind | AccessKind.Write);
-            Write(s, e, at, 1, (value >> (8 * i)) & 0xFF);
+            Write(s, e, at, 1, kind, (value >> (8 * i)) & 0xFF);
         }
         return true;
     }

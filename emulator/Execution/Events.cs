@@ -9,6 +9,12 @@ namespace Emu.Execution;
 /// </summary>
 public static unsafe class Events
 {
+    /// <summary>
+    /// Events that may follow each other without an instruction between them. A guest can make them endless: a handler whose first instruction faults, a
+    /// breakpoint on the stack of #DB. From then on each takes the time of an instruction, so that every run comes to its end.
+    /// </summary>
+    public const int MostInARow = 1000;
+
     /// <summary>Takes whatever is due. False when the CPU does not execute: halted, shut down, or waiting for a SIPI.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Service(Cpu cpu) =>

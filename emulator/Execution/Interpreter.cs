@@ -58,10 +58,16 @@ public sealed unsafe class Interpreter
         if (++_slices % SlicesPerSample == 0)
             HoldBack(s);
         Monitor?.Resume(cpu);
+        long before = s->Budget;
+        int events = 0;
         while (s->Exit != ExitReason.Unsupported && Events.Service(cpu) && (s->Budget > 0 || GiveHeldBack(s)))
         {
             if (s->YieldRequested != 0)
                 break;
+            if (s->Budget != before)
+                (before, events) = (s->Budget, 0);
+            else if (++events > Events.MostInARow)
+                before = --s->Budget;
             s->ExitRequested = 0;
             // One at a time: under TF, where a breakpoint is armed, and behind STI or MOV SS, whose shadow is one instruction long.
             if (Events.IsStepping(s))

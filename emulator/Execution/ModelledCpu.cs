@@ -231,6 +231,7 @@ public sealed unsafe class ModelledCpu : IDisposable
         long done = 0;
         _s->Budget = budget;
         _s->YieldRequested = 0;
+        int events = 0;
         while (_s->Budget > 0 && _s->YieldRequested == 0)
         {
             Resync();
@@ -239,7 +240,9 @@ public sealed unsafe class ModelledCpu : IDisposable
             if (!Execute(out bool retired))
                 break;
             if (retired)
-                done++;
+                (done, events) = (done + 1, 0);
+            else if (++events > Events.MostInARow)
+                (done, _s->Budget) = (done + 1, _s->Budget - 1);
             if (Cpu.StoreBuffer.Count > 0 && (++_sinceDrain & 1) == 0)
                 Drain();
         }

@@ -359,4 +359,28 @@ public sealed unsafe class DebugTests
         });
         Assert.Equal(4, hits.Count);
     }
+
+    /// <summary>#DB on the interrupt stack table finds the same breakpoint on its stack again and again; a run ends all the same.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void EndlessEvents_DoNotKeepARunFromItsEnd(bool modelled)
+    {
+        using var m = new SmallMachine(modelled ? FetchProfiles.P6 : FetchProfiles.Coherent, cpus: 1);
+        const ulong stack = Data + 0x4000, tss = Data + 0x5000;
+        m.SetVector(1, Handler);
+        m.Write(SmallMachine.IdtAt + 16 + 4, 1);
+        m.Write64(tss + 0x24, stack);
+        m[0]->Tr = new SegmentRegister { Base = tss, Limit = 0x67, Attributes = SegmentAttributes.Present | SystemType.BusyTss32, Usable = 1 };
+        m.Assemble(Handler, a => a.hlt());
+        m.Assemble(Code, a =>
+        {
+            Arm(a, stack - 8, 1, 2);
+            a.mov(__qword_ptr[stack - 8], rax);
+            a.hlt();
+        });
+        m.Machine.Run(5000);
+        Assert.NotEqual(Activity.Halted, m[0]->Activity);
+        Assert.Equal(5000UL, m.Machine.Instructions);
+    }
 }

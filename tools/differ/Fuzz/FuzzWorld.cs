@@ -13,6 +13,9 @@ internal sealed unsafe class FuzzWorld : IDisposable
 {
     public const uint RamSize = 2 << 20;
 
+    /// <summary>How long a CPU may wait for a timer.</summary>
+    private const ulong IdleTicks = 10_000;
+
     private const uint Pml4 = 0x1_0000, Pdpt = 0x1_1000, Directory = 0x1_2000, PageTable = 0x1_3000, ApicDirectory = 0x1_4000;
     private const uint Gdt = 0x1_5000, Idt = 0x1_6000, Ldt = 0x1_7000, Tss = 0x1_8000, OtherTss = 0x1_8800, Handlers = 0x1_9000;
     private const ushort Code0 = 0x08, Data0 = 0x10, Code3 = 0x1B, Data3 = 0x23, TssSelector = 0x28;
@@ -64,8 +67,9 @@ internal sealed unsafe class FuzzWorld : IDisposable
     /// <summary>Executes up to so many instructions; devices may end the machine, the CPU goes on.</summary>
     public void Run(int instructions, bool stepping)
     {
+        // By time as well: behind CLI and HLT a timer may tick for ever.
         if (!stepping)
-            _machine.Run((ulong)instructions);
+            _machine.RunUntil(_machine.Now + IdleTicks, (ulong)instructions);
         for (int i = 0; stepping && i < instructions && _s->Activity == Activity.Active && _s->Exit == ExitReason.None; i++)
             _machine.Step(Cpu.Index);
     }
