@@ -226,8 +226,11 @@ public static unsafe partial class Access
             return;
         if (cpu.Profile.XapicIcrWaits)
             cpu.StoreBuffer.DrainAll();
-        if (!cpu.Apic.TryWritePage(physical, size, value))
-            cpu.Bus.WriteMmio(cpu.Index, physical, size, value);
+        if (cpu.Apic.TryWritePage(physical, size, value))
+            return;
+        // A device that reads RAM, as a disk does, finds there what was stored before it was told.
+        cpu.StoreBuffer.DrainAll();
+        cpu.Bus.WriteMmio(cpu.Index, physical, size, value);
     }
 
     private static bool LoadCrossing(CpuState* s, ulong linear, int size, AccessKind kind, out ulong value)

@@ -50,11 +50,14 @@ public sealed class FwCfg : IPortDevice, ISnapshotted
         bus.AttachPorts(DataPort, 1, this);
     }
 
+    /// <summary>True for what can be the name of a file.</summary>
+    public static bool IsName(string name) => name.Length is > 0 and < NameLength && Ascii.IsValid(name);
+
     /// <summary>Adds a file, or replaces it.</summary>
     /// <param name="name">At most 55 ASCII characters.</param>
     public void AddFile(string name, ReadOnlySpan<byte> content)
     {
-        if (name.Length >= NameLength || name.Length == 0 || !Ascii.IsValid(name))
+        if (!IsName(name))
             throw new ArgumentException($"\"{name}\" is not the name of a fw_cfg file: 1 to {NameLength - 1} ASCII characters", nameof(name));
         _files[name] = content.ToArray();
         BuildDirectory();

@@ -81,17 +81,9 @@ internal sealed class IdeDisk(DiskImage image) : ISnapshotted
         data[511] = (byte)-sum;
     }
 
-    public void Save(BinaryWriter writer)
-    {
-        writer.Write(Multiple);
-        image.Save(writer);
-    }
+    public void Save(BinaryWriter writer) => writer.Write(Multiple);
 
-    public void Restore(BinaryReader reader)
-    {
-        Multiple = reader.ReadInt32();
-        image.Restore(reader);
-    }
+    public void Restore(BinaryReader reader) => Multiple = reader.ReadInt32();
 
     private static void Put(Span<byte> data, int word, int value) => BinaryPrimitives.WriteUInt16LittleEndian(data[(2 * word)..], (ushort)value);
 

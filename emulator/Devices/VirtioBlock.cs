@@ -131,7 +131,6 @@ public sealed class VirtioBlock : PciFunction
         writer.Write(_used);
         writer.Write(_nextAvailable);
         writer.Write(_nextUsed);
-        _image.Save(writer);
     }
 
     public override void Restore(BinaryReader reader)
@@ -150,7 +149,6 @@ public sealed class VirtioBlock : PciFunction
         _used = reader.ReadUInt64();
         _nextAvailable = reader.ReadUInt16();
         _nextUsed = reader.ReadUInt16();
-        _image.Restore(reader);
     }
 
     /// <summary>struct virtio_pci_cap, behind ID and link: length, type, BAR, padding, offset, length; then what the type adds.</summary>

@@ -17,6 +17,9 @@ public sealed class IoApic : IMmioDevice, ISnapshotted
     private const int Window = 0x10;
     private const int Eoi = 0x40;
 
+    /// <summary>Interrupts of one level in a row that nobody means.</summary>
+    private const int StormLength = 10_000;
+
     /// <summary>Behind the window.</summary>
     private const int IdIndex = 0x00;
     private const int VersionIndex = 0x01;
@@ -43,6 +46,9 @@ public sealed class IoApic : IMmioDevice, ISnapshotted
     private readonly uint[] _low = new uint[PinCount];
     private readonly uint[] _high = new uint[PinCount];
     private readonly bool[] _asserted = new bool[PinCount];
+
+    /// <summary>How often a level was sent again, because it was still there after its EOI, since it was last released; for reports.</summary>
+    private readonly int[] _again = new int[PinCount];
     private uint _select;
     private uint _id;
 
@@ -59,6 +65,8 @@ public sealed class IoApic : IMmioDevice, ISnapshotted
     {
         bool rises = asserted && !_asserted[pin];
         _asserted[pin] = asserted;
+        if (!asserted)
+            _again[pin] = 0;
         // An edge at a masked input is lost (82093AA, "Interrupt Mask").
         if (s_trigger.IsSet(_low[pin]))
             Service(pin);
@@ -98,6 +106,8 @@ public sealed class IoApic : IMmioDevice, ISnapshotted
                 continue;
             _low[pin] &= ~s_remoteIrr.Mask;
             Service(pin);
+            if (s_remoteIrr.IsSet(_low[pin]) && ++_again[pin] == StormLength)
+                _fabric.Report($"I/O APIC input {pin}: interrupt storm: vector 0x{vector:x2} was sent {StormLength} times while its device held the input asserted; the guest's handler does not reach the device");
         }
     }
 
@@ -145,8 +155,13 @@ public sealed class IoApic : IMmioDevice, ISnapshotted
         int pin = (int)(index - TableIndex) >> 1;
         if ((uint)pin >= PinCount)
             return 0;
-        return (index & 1) == 0 ? _low[pin] : _high[pin];
+        return (index & 1) == 0 ? s_status.With(_low[pin], IsUndelivered(pin) ? 1u : 0) : _high[pin];
     }
+
+    /// <summary>Delivery status: a level waits for a local APIC that takes it.</summary>
+    private bool IsUndelivered(int pin) =>
+        _asserted[pin] && s_trigger.IsSet(_low[pin]) && !s_mask.IsSet(_low[pin]) && !s_remoteIrr.IsSet(_low[pin])
+        && (DeliveryMode)s_mode.Of(_low[pin]) is DeliveryMode.Fixed or DeliveryMode.LowestPriority;
 
     private void WriteIndexed(uint index, uint value)
     {

@@ -8,7 +8,7 @@ public interface IIrqLine
 
 /// <summary>
 /// The sixteen ISA interrupt lines, each wired to the 8259s and to the I/O APIC. IRQ 0 reaches the I/O APIC at input 2, as on every PC
-/// (the MADT's usual interrupt source override); input 0 is left to the 8259s' INTR, which is wired to LINT0 alone here.
+/// (the MADT's usual interrupt source override); input 0 has the 8259s' INTR.
 /// </summary>
 public sealed class IsaIrqs(Pic8259Pair pic, IoApic ioApic)
 {

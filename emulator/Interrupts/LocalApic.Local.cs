@@ -17,6 +17,9 @@ public sealed partial class LocalApic
     private readonly uint[] _lvt = new uint[7];
     private readonly bool[] _pin = new bool[2];
 
+    /// <summary>An ExtINT message of the I/O APIC waits for its INTA.</summary>
+    private bool _externalMessage;
+
     /// <summary>INTA to the 8259 whose INTR is wired to LINT0: returns the vector.</summary>
     public Func<byte>? ExternalAcknowledge { get; set; }
 
@@ -39,7 +42,11 @@ public sealed partial class LocalApic
     {
         get
         {
-            if (!_pin[0] || ExternalAcknowledge == null)
+            if (ExternalAcknowledge == null)
+                return false;
+            if (_externalMessage)
+                return true;
+            if (!_pin[0])
                 return false;
             uint lint0 = _lvt[LvtIndex(ApicRegister.LvtLint0)];
             return Mode == ApicMode.Disabled || (!Lvt.Mask.IsSet(lint0) && (DeliveryMode)Lvt.Mode.Of(lint0) == DeliveryMode.ExtInt);
@@ -170,6 +177,7 @@ public sealed partial class LocalApic
 
     private void ResetLocal()
     {
+        _externalMessage = false;
         Array.Clear(_lvt);
         MaskAllLocal();
         _timer.Reset();
@@ -186,6 +194,7 @@ public sealed partial class LocalApic
     {
         foreach (uint lvt in _lvt)
             writer.Write(lvt);
+        writer.Write(_externalMessage);
         writer.Write(_pin[0]);
         writer.Write(_pin[1]);
         _timer.Save(writer);
@@ -195,6 +204,7 @@ public sealed partial class LocalApic
     {
         for (int i = 0; i < _lvt.Length; i++)
             _lvt[i] = reader.ReadUInt32();
+        _externalMessage = reader.ReadBoolean();
         _pin[0] = reader.ReadBoolean();
         _pin[1] = reader.ReadBoolean();
         _timer.Restore(reader);

@@ -164,6 +164,7 @@ public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
         else if (ExternalInterruptWaits)
         {
             // The 8259 supplies the vector, and neither IRR nor ISR knows of it (SDM, "Local Vector Table": ExtINT).
+            _externalMessage = false;
             answer = ExternalAcknowledge!();
         }
         else
@@ -207,6 +208,10 @@ public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
                 bool willWait = WaitsForSipi || (_cpu.Mailbox & Mail.Init) != 0;
                 if (willWait && (_cpu.Mailbox & Mail.Sipi) == 0)
                     _cpu.Post(Mail.Sipi, message.Vector);
+                break;
+            case DeliveryMode.ExtInt when ExternalAcknowledge != null:
+                _externalMessage = true;
+                Update();
                 break;
             default:
                 _fabric.Report($"CPU {Index}: {message.Describe()} arrived; {message.Mode} delivery is not modelled and the message is dropped");
@@ -287,7 +292,7 @@ public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
     private void Update()
     {
         int vector = _irr.Highest;
-        bool waits = (vector >= 0 && vector >> 4 > ProcessorPriority >> 4) || (_pin[0] && ExternalInterruptWaits);
+        bool waits = (vector >= 0 && vector >> 4 > ProcessorPriority >> 4) || ((_pin[0] | _externalMessage) && ExternalInterruptWaits);
         _cpu.HasInterrupt = waits;
         if (waits)
             _cpu.RequestExit();

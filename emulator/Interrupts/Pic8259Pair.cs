@@ -28,11 +28,19 @@ public sealed class Pic8259Pair : IPortDevice, ISnapshotted
     /// <param name="intr">Told when INTR rises and falls.</param>
     public Pic8259Pair(Action<bool> intr) => _intr = intr;
 
-    /// <summary>Wires INTR and INTA to LINT0 of an APIC.</summary>
-    public static Pic8259Pair ConnectedTo(LocalApic bootApic)
+    /// <summary>
+    /// Wires INTR to LINT0 of the boot processor (virtual wire mode) and to input 0 of the I/O APIC (virtual wire mode through the I/O APIC: its entry has delivery mode
+    /// ExtINT). INTA comes from whichever CPU takes it.
+    /// </summary>
+    public static Pic8259Pair ConnectedTo(IReadOnlyList<LocalApic> apics, IoApic? ioApic = null)
     {
-        var pair = new Pic8259Pair(asserted => bootApic.SetPin(0, asserted));
-        bootApic.ExternalAcknowledge = pair.Acknowledge;
+        var pair = new Pic8259Pair(asserted =>
+        {
+            apics[0].SetPin(0, asserted);
+            ioApic?.SetPin(0, asserted);
+        });
+        foreach (LocalApic apic in apics)
+            apic.ExternalAcknowledge = pair.Acknowledge;
         return pair;
     }
 

@@ -159,7 +159,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     public RunResult? RunUntil(ulong now, ulong maxInstructions = ulong.MaxValue)
     {
         ulong end = maxInstructions > ulong.MaxValue - Instructions ? ulong.MaxValue : Instructions + maxInstructions;
-        while (_stop == null)
+        while (_stop == null || TryReboot())
         {
             if (_sliceStart >= now)
                 return null;

@@ -68,6 +68,9 @@ public sealed record MachineOptions
     /// </summary>
     public FetchProfile? Check { get; init; }
 
+    /// <summary>A reset that the guest asks for, or a triple fault, starts the machine again instead of ending the run: <see cref="Machine.Load"/> is done anew.</summary>
+    public bool Reboot { get; init; }
+
     /// <summary>Its disks, in the order in which the guest finds them.</summary>
     public IReadOnlyList<DiskOptions> Disks { get; init; } = [];
 

@@ -22,6 +22,7 @@ internal static class MachineOptionsText
         Line("profile", options.Profile.Name);
         foreach (FetchProfileField field in FetchProfileFields.All)
             Line(ProfileField + field.Name, field.Get(options.Profile));
+        Line("reboot", options.Reboot);
         Line("seed", options.Seed);
         Line("schedule", options.Schedule);
         Line("quantum", options.Quantum);
@@ -68,6 +69,7 @@ internal static class MachineOptionsText
             // "p6+depth=16" is p6 with a field changed; all fields follow by themselves.
             "profile" => options with { Profile = (FetchProfiles.Find(value.Split('+')[0]) ?? throw Unknown($"{name}={value}")) with { Name = value } },
             "disk" => options with { Disks = [.. options.Disks, Disk(value)] },
+            "reboot" => options with { Reboot = bool.Parse(value) },
             "seed" => options with { Seed = ulong.Parse(value, culture) },
             "schedule" => options with { Schedule = Enum.Parse<ScheduleKind>(value) },
             "quantum" => options with { Quantum = int.Parse(value, culture) },

@@ -45,16 +45,18 @@ public sealed unsafe partial class Machine
     /// <exception cref="BootException">The image does not fit this machine.</exception>
     public void Load(BootImage image, string commandLine = "", IReadOnlyList<BootModule>? modules = null)
     {
+        if (Options.Reboot)
+            KeepPowerUpState(() => image.Load(Memory, _cpus[0], commandLine, modules));
         image.Load(Memory, _cpus[0], commandLine, modules);
         Image = image;
     }
 
     private void BuildPlatform()
     {
-        Pic = Add(Pic8259Pair.ConnectedTo(Fabric.LocalApics[0]));
-        Pic.AttachTo(Bus);
         IoApic = Add(new IoApic(Fabric));
         Bus.AttachMmio(IoApic.DefaultAddress, IoApic.Length, IoApic);
+        Pic = Add(Pic8259Pair.ConnectedTo(Fabric.LocalApics, IoApic));
+        Pic.AttachTo(Bus);
         Irqs = new IsaIrqs(Pic, IoApic);
 
         Hpet = Add(new Hpet(this, IoApic, Irqs.Line(0), Irqs.Line(CmosRtc.Irq)));
@@ -109,7 +111,7 @@ public sealed unsafe partial class Machine
     {
         DiskImage image = DiskImage.Open(disk.Path, disk.Writable);
         _images.Add(image);
-        return image;
+        return Add(image);
     }
 
     /// <summary>Makes a device part of the machine: of its snapshots and, where it keeps time, of its clock.</summary>

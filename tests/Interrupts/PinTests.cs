@@ -1,5 +1,6 @@
 using Emu.Cpus;
 using Emu.Interrupts;
+using Emu.Memory;
 using Xunit;
 
 namespace Emu.Tests.Interrupts;
@@ -97,9 +98,87 @@ public sealed class PinTests
         Assert.Equal(0u, pic.Read(0x20, 1));
     }
 
-    internal static Pic8259Pair Initialised(ApicFixture f)
+    [Fact]
+    public void ExtInt_ThroughTheIoApic_ReachesTheCpuThatItsEntryNames()
     {
-        Pic8259Pair pic = Pic8259Pair.ConnectedTo(f.Apics[0]);
+        using ApicFixture f = new ApicFixture(cpus: 2).Enable();
+        var ioApic = new IoApic(f.Fabric);
+        Pic8259Pair pic = Initialised(f, ioApic);
+        // Input 0: ExtINT, physical, to APIC ID 1. LINT0 of CPU 0 stays masked.
+        Entry(ioApic, 0, (uint)DeliveryMode.ExtInt << 8, 1u << 24);
+        pic.SetIrq(5, true);
+        Assert.Equal((false, true), (f.Apics[0].HasInterrupt, f.Apics[1].HasInterrupt));
+        Assert.Equal(0x25, f.Apics[1].AcknowledgeInterrupt());
+        Assert.False(f.Apics[1].HasInterrupt);
+        Assert.False(f.IsInService(1, 0x25));
+        // A second request raises INTR again, and the edge is a message again.
+        pic.Write(0x20, 1, 0x20);
+        pic.SetIrq(3, true);
+        Assert.Equal(0x23, f.Apics[1].AcknowledgeInterrupt());
+        Assert.Empty(f.Reports);
+    }
+
+    [Fact]
+    public void Level_ThatNobodyReleases_IsReportedAsAStormOnce()
+    {
+        using ApicFixture f = new ApicFixture().Enable();
+        var ioApic = new IoApic(f.Fabric);
+        Entry(ioApic, 9, 0x8041, 0);
+        ioApic.SetPin(9, true);
+        for (int i = 0; i < 25_000; i++)
+        {
+            Assert.Equal(0x41, f.Apics[0].AcknowledgeInterrupt());
+            f.Write(0, ApicRegister.Eoi, 0);
+        }
+        Assert.Contains("I/O APIC input 9: interrupt storm: vector 0x41", Assert.Single(f.Reports));
+    }
+
+    [Fact]
+    public void Level_ThatItsHandlerReleases_IsNoStorm()
+    {
+        using ApicFixture f = new ApicFixture().Enable();
+        var ioApic = new IoApic(f.Fabric);
+        Entry(ioApic, 9, 0x8041, 0);
+        for (int i = 0; i < 25_000; i++)
+        {
+            ioApic.SetPin(9, true);
+            f.Apics[0].AcknowledgeInterrupt();
+            ioApic.SetPin(9, false);
+            f.Write(0, ApicRegister.Eoi, 0);
+        }
+        Assert.Empty(f.Reports);
+    }
+
+    [Fact]
+    public void DeliveryStatus_OfALevelThatNobodyTakes_IsPending()
+    {
+        using var f = new ApicFixture();
+        var ioApic = new IoApic(f.Fabric);
+        Entry(ioApic, 9, 0x8041, 0);
+        ioApic.SetPin(9, true);
+        Assert.Equal(0x9041UL, Low(ioApic, 9));
+        f.Enable();
+        Assert.Equal(0xC041UL, Low(ioApic, 9));
+    }
+
+    private static void Entry(IoApic ioApic, int pin, uint low, uint high)
+    {
+        var cpu = new CpuIndex(0);
+        ioApic.Write(cpu, 0, 4, (uint)(0x11 + 2 * pin));
+        ioApic.Write(cpu, 0x10, 4, high);
+        ioApic.Write(cpu, 0, 4, (uint)(0x10 + 2 * pin));
+        ioApic.Write(cpu, 0x10, 4, low);
+    }
+
+    private static ulong Low(IoApic ioApic, int pin)
+    {
+        ioApic.Write(new CpuIndex(0), 0, 4, (uint)(0x10 + 2 * pin));
+        return ioApic.Read(new CpuIndex(0), 0x10, 4);
+    }
+
+    internal static Pic8259Pair Initialised(ApicFixture f, IoApic? ioApic = null)
+    {
+        Pic8259Pair pic = Pic8259Pair.ConnectedTo(f.Apics, ioApic);
         foreach ((ushort port, uint value) in new (ushort, uint)[] { (0x20, 0x11), (0x21, 0x20), (0x21, 4), (0x21, 1), (0xA0, 0x11), (0xA1, 0x28), (0xA1, 2), (0xA1, 1) })
             pic.Write(port, 1, value);
         return pic;

@@ -36,32 +36,46 @@ public static class BootCommand
             Description = "Take IMAGE as raw bytes, put them at ADDRESS below 1M (a boot sector: 0x7c00), and enter them there in real mode.",
         };
         var console = new ConsoleArguments();
+        var devices = new DeviceArguments();
+        var state = new StateArguments();
         var json = JsonOutput.Option();
         var command = new Command("boot", "Boots an image; ends as the guest says, see \"Exit codes\" in the README.") { image };
         machine.AddTo(command);
         check.AddTo(command);
         console.AddTo(command);
+        devices.AddTo(command);
+        state.AddTo(command);
         foreach (Option option in (Option[])[kernelOption, initrd, append, module, protocol, bios, flat, json])
             command.Add(option);
         command.SetAction(parsed =>
         {
-            MachineOptions options = check.Read(parsed, machine.Read(parsed));
+            MachineOptions options = devices.Read(parsed, check.Read(parsed, machine.Read(parsed)));
             if (parsed.GetValue(image) != null && parsed.GetValue(kernelOption) != null)
                 throw new UsageException($"{parsed.GetValue(image)} is given as well", "--kernel", "name one image");
             string? named = parsed.GetValue(image) ?? parsed.GetValue(kernelOption);
             BootModule[] modules = [.. parsed.GetValue(initrd) is { } file ? [new BootModule(file, BootImage.ReadFile(file), "")] : Array.Empty<BootModule>(), .. (parsed.GetValue(module) ?? []).Select(Module)];
             string line = parsed.GetValue(append) ?? "";
-            ConsoleSettings settings = console.Read(parsed);
+            ConsoleSettings settings = console.Read(parsed) with { Snapshot = state.Snapshot(parsed) };
+            DeviceSettings watched = devices.Settings(parsed);
+            if (state.Restore(parsed) is { } kept)
+            {
+                foreach (string? given in (string?[])[machine.Given(parsed), parsed.GetValue(bios) == null ? null : "--bios", parsed.GetValue(append) == null ? null : "--append"])
+                    if (given != null)
+                        throw new UsageException("the machine comes from a file, and is what it was", given, "leave it away, or leave --restore away");
+                SymbolTable symbols = named == null ? new SymbolTable([]) : Open(named, parsed.GetValue(flat), parsed.GetValue(protocol)).Symbols;
+                using Machine again = MachineFile.Open(kept, o => devices.Read(parsed, check.Read(parsed, o)));
+                return Run(terminal, again, named ?? kept, symbols, settings, watched, parsed.GetValue(json));
+            }
             if (parsed.GetValue(bios) is { } rom)
             {
                 if (named != null)
                     throw new UsageException($"{named} is given as well", "--bios", "give a ROM or a kernel; there is no firmware here that could load one");
                 BiosRom firmware = BiosRom.Open(BootImage.ReadFile(rom), Path.GetFileName(rom));
-                return Run(terminal, firmware, modules, line, options with { RomSize = firmware.Segments[0].MemorySize }, settings, parsed.GetValue(json));
+                return Run(terminal, firmware, modules, line, options with { RomSize = firmware.Segments[0].MemorySize }, settings, watched, parsed.GetValue(json));
             }
             string path = named ?? Files.ShippedImage(options.Model.Has(CpuFeature.LongMode) ? "emu64.elf" : "emu32.elf");
             BootImage kernel = Open(path, parsed.GetValue(flat), parsed.GetValue(protocol));
-            return Run(terminal, kernel, modules, line, options, settings, parsed.GetValue(json), PctStart.Of(options, machine.PctBegin(parsed), kernel, line));
+            return Run(terminal, kernel, modules, line, options, settings, watched, parsed.GetValue(json), PctStart.Of(options, machine.PctBegin(parsed), kernel, line));
         });
         return command.WithExamples(
             ("emu boot", "the default kernel on four CPUs, patching itself by the protocol of the 2009 mail"),
@@ -72,7 +86,9 @@ public static class BootCommand
             ("emu boot --check --append protocol=int3", "reports each execution of patched code that lacks a serialising instruction, however lucky the run"),
             ("emu boot --profile coherent --check=amd", "the same at full speed, by the rule of another profile"),
             ("emu boot --kernel vmlinuz --initrd initrd.cpio --append \"console=ttyS0 nokaslr\" --cpus 2 --memory 512M --profile coherent", "a Linux kernel"),
-            ("emu boot --bios bios.bin", "a ROM at the reset vector"),
+            ("emu boot --bios bios.bin --disk disk.img,ide --screen", "a ROM at the reset vector, a disk that it may boot from, and what it printed on the screen"),
+            ("emu boot --snapshot half.snapshot --at 700k", "the machine as it was after 700,000 instructions, in a file"),
+            ("emu boot --restore half.snapshot", "and on from there, to the same end"),
             ("emu boot kernel.elf --cpus 2 --memory 128M --module \"initrd.img ro\" --max-instructions 50M", "another kernel, with a module, for a while"));
     }
 
@@ -107,17 +123,26 @@ public static class BootCommand
     }
 
     /// <summary>Boots an image and reports how it ended.</summary>
-    internal static int Run(Terminal terminal, BootImage image, BootModule[] modules, string commandLine, MachineOptions options, ConsoleSettings settings, bool json, PctStart? begin = null)
+    internal static int Run(Terminal terminal, BootImage image, BootModule[] modules, string commandLine, MachineOptions options, ConsoleSettings settings, DeviceSettings devices, bool json, PctStart? begin = null)
     {
         using var machine = new Machine(options);
-        XmcChecker? checker = options.Check == null ? null : new XmcChecker(machine);
+        machine.Load(image, commandLine, modules);
+        return Run(terminal, machine, image.Name, image.Symbols, settings, devices, json, begin);
+    }
+
+    /// <summary>Runs a machine and reports how it ended.</summary>
+    private static int Run(Terminal terminal, Machine machine, string name, SymbolTable symbols, ConsoleSettings settings, DeviceSettings devices, bool json, PctStart? begin = null)
+    {
+        XmcChecker? checker = machine.Options.Check == null ? null : new XmcChecker(machine);
         var serial = new StringBuilder();
         using var session = new ConsoleSession(machine, terminal, settings, json ? b => serial.Append((char)b) : terminal.GuestByte);
-        machine.Load(image, commandLine, modules);
+        using var watch = new DeviceWatch(machine, terminal, devices);
         long start = Stopwatch.GetTimestamp();
         RunResult result = PctStart.Reach(begin, machine, settings.MaxInstructions) ?? session.Run();
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        var report = new BootReport(machine, image, result, seconds, checker);
+        var report = new BootReport(machine, name, symbols, result, seconds, checker);
+        if (!json)
+            watch.Write(terminal);
         if (json)
             JsonOutput.Write(terminal, report.ToJson(serial.ToString()), JsonShapes.Default.BootJson);
         else

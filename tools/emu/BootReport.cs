@@ -7,7 +7,7 @@ using Emu.Machines;
 namespace Emu.Cli;
 
 /// <summary>How a boot ended, and of what: the last lines of <c>emu boot</c>.</summary>
-internal sealed class BootReport(Machine machine, BootImage image, RunResult result, double seconds, XmcChecker? checker)
+internal sealed class BootReport(Machine machine, string name, SymbolTable symbols, RunResult result, double seconds, XmcChecker? checker)
 {
     private IReadOnlyList<XmcFinding> Findings { get; } = checker?.Findings ?? [];
 
@@ -29,7 +29,7 @@ internal sealed class BootReport(Machine machine, BootImage image, RunResult res
             foreach (string line in Explain(stale))
                 terminal.Out.WriteLine($"emu: {line}");
         foreach (XmcFinding finding in Findings)
-            foreach (string line in new XmcReport(finding, image.Symbols).Lines())
+            foreach (string line in new XmcReport(finding, symbols).Lines())
                 terminal.Out.WriteLine(line);
         if (checker != null)
             terminal.Out.WriteLine($"emu: {Checked(checker)}");
@@ -40,11 +40,11 @@ internal sealed class BootReport(Machine machine, BootImage image, RunResult res
     }
 
     public BootJson ToJson(string serial) => new(
-        image.Name, machine.Options.Model.Name, machine.Options.CpuCount, machine.Options.MemorySize, machine.Options.Profile.Name, machine.Options.Seed,
+        name, machine.Options.Model.Name, machine.Options.CpuCount, machine.Options.MemorySize, machine.Options.Profile.Name, machine.Options.Seed,
         Code, Name(), result.Message, result.Reason == StopReason.GuestExit ? result.ExitCode : null, machine.Instructions, Math.Round(seconds, 6), Math.Round(Mips, 1), Hash,
-        machine.StaleCount, Culprit is { } stale ? new StaleJson(stale.Cpu.Value, stale.Rip, image.Symbols.Describe(stale.Rip), Bytes(stale.Fetched), Bytes(stale.Memory),
+        machine.StaleCount, Culprit is { } stale ? new StaleJson(stale.Cpu.Value, stale.Rip, symbols.Describe(stale.Rip), Bytes(stale.Fetched), Bytes(stale.Memory),
             stale.Writer.Cpu, stale.Writer.Linear, Outcome(stale), string.Join(' ', Explain(stale))) : null,
-        checker == null ? null : [.. Findings.Select(f => XmcJson.Of(f, image.Symbols))], machine.Reports, serial);
+        checker == null ? null : [.. Findings.Select(f => XmcJson.Of(f, symbols))], machine.Reports, serial);
 
     private string Checked(XmcChecker xmc)
     {
@@ -68,8 +68,8 @@ internal sealed class BootReport(Machine machine, BootImage image, RunResult res
 
     private string Place(ulong address)
     {
-        string name = image.Symbols.Describe(address);
-        return name.StartsWith("0x", StringComparison.Ordinal) ? name : $"{name} (0x{address:x})";
+        string place = symbols.Describe(address);
+        return place.StartsWith("0x", StringComparison.Ordinal) ? place : $"{place} (0x{address:x})";
     }
 
     /// <summary>What the machine has to say of ends that the guest did not choose.</summary>

@@ -15,6 +15,7 @@ public static class CommandTree
         var root = new RootCommand("A deterministic SMP x86 machine that does not hide stale instruction bytes.")
         {
             BootCommand.Build(terminal),
+            ScreenCommand.Build(terminal),
             SampleCommand.Build(terminal),
             ScenarioCommand.Build(terminal),
             ProveCommand.Build(terminal),

@@ -17,6 +17,33 @@ public static class Files
         }
     }
 
+    /// <summary>Reads a file; what the host objects to becomes one line.</summary>
+    public static byte[] ReadBytes(string path, string where, string remedy)
+    {
+        try
+        {
+            return File.ReadAllBytes(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            string why = e is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : e.Message.ReplaceLineEndings(" ").TrimEnd('.');
+            throw new UsageException($"{path}: {why}", where, remedy);
+        }
+    }
+
+    /// <summary>Makes an empty file for output; what the host objects to becomes one line.</summary>
+    public static FileStream Create(string path, string where)
+    {
+        try
+        {
+            return new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            throw new UsageException($"{path} cannot be written: {e.Message.ReplaceLineEndings(" ").TrimEnd('.')}", where, "name a file in a folder that exists and may be written to");
+        }
+    }
+
     /// <summary>Writes a text file; what the host objects to becomes one line.</summary>
     public static void WriteText(string path, string text, string where)
     {

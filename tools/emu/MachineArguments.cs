@@ -77,6 +77,10 @@ public sealed class MachineArguments
         return Schedule(parsed.GetValue(_schedule), options);
     }
 
+    /// <summary>The first of these options that was given; null when none was.</summary>
+    public string? Given(ParseResult parsed) =>
+        ((Option[])[_cpus, _memory, _cpu, _profile, _set, _seed, _schedule]).FirstOrDefault(o => parsed.GetResult(o) is { Implicit: false })?.Name;
+
     /// <summary>True when --schedule names the events of PCT.</summary>
     public bool NamesPctSteps(ParseResult parsed) => PctParts(parsed).Length >= 3;
 

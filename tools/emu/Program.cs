@@ -1,7 +1,9 @@
 using System.CommandLine;
 using Emu.Boot;
+using Emu.Devices;
 using Emu.Differ.Unicorn;
 using Emu.Exploration;
+using Emu.Machines;
 using Emu.Scenarios;
 
 namespace Emu.Cli;
@@ -24,7 +26,7 @@ public static class Program
             terminal.Flush();
             return code;
         }
-        catch (Exception e) when (e is UsageException or BootException or WitnessException or OracleMissingException or UnicornException)
+        catch (Exception e) when (e is UsageException or BootException or WitnessException or SnapshotException or DiskException or OracleMissingException or UnicornException)
         {
             return Complain(terminal, e.Message, ExitCode.Usage);
         }

@@ -5,7 +5,8 @@ namespace Emu.Cli;
 /// <summary>What a run's console is connected to, and when the run is given up.</summary>
 /// <param name="Connect">The guest's serial input is standard input.</param>
 /// <param name="IdleTimeout">Ticks without output after which the run ends.</param>
-internal sealed record ConsoleSettings(bool Connect, string? Expect, string? RecordInput, string? ReplayInput, ulong? IdleTimeout, ulong MaxInstructions);
+/// <param name="Snapshot">The machine is to be kept in a file.</param>
+internal sealed record ConsoleSettings(bool Connect, string? Expect, string? RecordInput, string? ReplayInput, ulong? IdleTimeout, ulong MaxInstructions, SnapshotSettings? Snapshot = null);
 
 /// <summary>The options for it: shared by the verbs that run a guest.</summary>
 internal sealed class ConsoleArguments

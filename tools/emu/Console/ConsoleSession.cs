@@ -27,6 +27,9 @@ internal sealed class ConsoleSession : IDisposable
     private readonly ConsoleKeys _keys = new();
     private readonly Stopwatch _clock = new();
     private ulong _lastOutput;
+
+    /// <summary>The snapshot that was asked for is taken.</summary>
+    private bool _kept;
     private ulong _clockStart;
 
     /// <param name="output">Takes what the guest sends.</param>
@@ -56,6 +59,8 @@ internal sealed class ConsoleSession : IDisposable
         _clock.Start();
         _clockStart = _lastOutput = _machine.Now;
         RunResult result = Loop();
+        if (_settings.Snapshot is { } snapshot && !_kept)
+            MachineFile.Save(_machine, snapshot.Path);
         _log?.Write(_settings.RecordInput!);
         return result;
     }
@@ -70,7 +75,15 @@ internal sealed class ConsoleSession : IDisposable
             ulong next = (_machine.Now / Poll + 1) * Poll;
             if (_replay is { Count: > 0 } && _replay.Peek().Tick < next)
                 next = _replay.Peek().Tick;
+            ulong? at = _kept ? null : _settings.Snapshot?.At;
+            if (at > _machine.Instructions)
+                next = Math.Min(next, _machine.Now + (at.Value - _machine.Instructions));
             RunResult? result = _machine.RunUntil(next, end - _machine.Instructions);
+            if (at <= _machine.Instructions)
+            {
+                _kept = true;
+                MachineFile.Save(_machine, _settings.Snapshot!.Path);
+            }
             if (_isTerminal)
                 _terminal.Flush();
             if (result is { Reason: StopReason.AllHalted } && _input is { AtEnd: false } && _machine.AwaitsInterrupt)

@@ -30,13 +30,17 @@ public static class LinuxCommand
         };
         var machine = new MachineArguments(cpus: 2, memory: "256M", profile: "coherent");
         var console = new ConsoleArguments(always: true);
+        var devices = new DeviceArguments();
+        var state = new StateArguments();
         var command = new Command("linux", "Boots Debian's Linux on two CPUs to a shell; obtains kernel and busybox by itself.") { run, append, kernel, busybox, flavour, export };
         machine.AddTo(command);
         console.AddTo(command);
+        devices.AddTo(command);
+        state.AddTo(command);
         command.SetAction(parsed =>
         {
-            MachineOptions options = machine.Read(parsed);
-            ConsoleSettings settings = console.Read(parsed);
+            MachineOptions options = devices.Read(parsed, machine.Read(parsed));
+            ConsoleSettings settings = console.Read(parsed) with { Snapshot = state.Snapshot(parsed) };
             string? script = parsed.GetValue(run);
             string path = parsed.GetValue(kernel) ?? LinuxFiles.Kernel(parsed.GetValue(flavour) ?? "cloud-amd64", terminal);
             BootImage image = BootImage.OpenFile(path);
@@ -45,7 +49,7 @@ public static class LinuxCommand
             string line = string.Join(' ', new[] { CommandLine, script == null ? "" : Quiet, parsed.GetValue(append) ?? "" }.Where(t => t.Length != 0));
             if (parsed.GetValue(export) is { } directory)
                 return Export(terminal, directory, path, ramdisk, line, options);
-            return script == null ? BootCommand.Run(terminal, image, [ramdisk], line, options, settings, json: false)
+            return script == null ? BootCommand.Run(terminal, image, [ramdisk], line, options, settings, devices.Settings(parsed), json: false)
                 : Run(terminal, image, ramdisk, line, script, options, settings with { Connect = false });
         });
         return command.WithExamples(
