@@ -20,7 +20,7 @@ public sealed class DeviceCommandTests : IDisposable
     [InlineData("--cpus 3 --profile p6 --seed 3")]
     public void Boot_KeptInAFileAndContinued_EndsAsTheRunThatNeverStopped(string options)
     {
-        string[] boot = ["boot", Path.Combine(Repository.Root, "images", "emu64.elf"), "--append", "rounds=2", .. options.Split(' ')];
+        string[] boot = ["boot", Path.Combine(Repository.Root, "images", "emu64.elf"), "--append", "rounds=64", .. options.Split(' ')];
         Invocation whole = Invocation.Of(boot);
         Invocation kept = Invocation.Of([.. boot, "--snapshot", At("half"), "--at", "500k"]);
         Invocation continued = Invocation.Of("boot", "--restore", At("half"));

@@ -28,11 +28,11 @@ public sealed class MachineFileTests : IDisposable
     {
         var options = new MachineOptions { CpuCount = cpus, Profile = FetchProfiles.Find(profile)!, Schedule = schedule, Seed = 5, PctDepth = 4, RtcStart = new DateTime(2026, 2, 3, 4, 5, 6, DateTimeKind.Utc) };
         using var whole = new Machines.Machine(options);
-        whole.Load(Kernel, "rounds=2");
-        whole.Run(at);
+        whole.Load(Kernel, "rounds=200");
+        Assert.Equal(StopReason.InstructionLimit, whole.Run(at).Reason);
         MachineFile.Save(whole, At("middle"));
         ulong middle = whole.RunHash;
-        whole.Run(200_000);
+        Assert.Equal(StopReason.InstructionLimit, whole.Run(200_000).Reason);
 
         using Machines.Machine continued = MachineFile.Open(At("middle"));
         Assert.Equal(options with { Events = continued.Options.Events }, continued.Options);
@@ -54,7 +54,7 @@ public sealed class MachineFileTests : IDisposable
         List<ScheduleEvent> events = ScheduleEvent.Parse(string.Join('\n', Enumerable.Repeat("P0 run 100\nP1 run 7\n", 5000)), 2, out _)!;
         var options = new MachineOptions { CpuCount = 2, Schedule = ScheduleKind.Listed, Events = events };
         using var whole = new Machines.Machine(options);
-        whole.Load(Kernel, "rounds=1");
+        whole.Load(Kernel, "rounds=200");
         whole.Run(100_000);
         MachineFile.Save(whole, At("file"));
         whole.Run(100_000);
