@@ -134,6 +134,8 @@ public static unsafe class MachineFile
         w.Write(parts.Eagerness.Length);
         foreach (ulong eagerness in parts.Eagerness)
             w.Write(eagerness);
+        foreach (bool blocked in parts.FetchBlocked)
+            w.Write(blocked);
         (ulong now, ulong instructions, ulong random, int turn, int listPosition, ulong hash, (int cpu, ulong until, ulong changes)) = parts.Clock;
         w.Write(now);
         w.Write(instructions);
@@ -160,9 +162,12 @@ public static unsafe class MachineFile
         ulong[] eagerness = new ulong[r.ReadInt32()];
         for (int i = 0; i < eagerness.Length; i++)
             eagerness[i] = r.ReadUInt64();
+        bool[] blocked = new bool[eagerness.Length];
+        for (int i = 0; i < blocked.Length; i++)
+            blocked[i] = r.ReadBoolean();
         var clock = (r.ReadUInt64(), r.ReadUInt64(), r.ReadUInt64(), r.ReadInt32(), r.ReadInt32(), r.ReadUInt64(), (r.ReadInt32(), r.ReadUInt64(), r.ReadUInt64()));
         RunResult? stop = r.ReadBoolean() ? new RunResult((StopReason)r.ReadInt32(), r.ReadInt32(), r.ReadString()) : null;
-        return new MachineSnapshot.Contents(new RamSnapshot([]), cpus, devices, history, null, pct, eagerness, clock, stop);
+        return new MachineSnapshot.Contents(new RamSnapshot([]), cpus, devices, history, null, pct, eagerness, blocked, clock, stop);
     }
 
     /// <summary>Which pages, then their bytes.</summary>

@@ -19,6 +19,7 @@ public sealed class MachineSnapshot
         object? Monitor,
         object? Pct,
         ulong[] Eagerness,
+        bool[] FetchBlocked,
         (ulong Now, ulong Instructions, ulong Random, int Turn, int ListPosition, ulong Hash, (int, ulong, ulong) Held) Clock,
         RunResult? Stop);
 
@@ -66,6 +67,7 @@ public sealed unsafe partial class Machine
             Monitor?.Save(),
             _pct?.Save(),
             [.. _eagerness],
+            [.. _fetchBlocked],
             (_sliceStart, Instructions, _random.State, _turn, _listPosition, _hash, _held),
             _stop);
 
@@ -75,7 +77,7 @@ public sealed unsafe partial class Machine
         _history.Restore(parts.History);
         if (parts.Pct != null)
             _pct!.Restore(parts.Pct);
-        Array.Clear(_fetchBlocked);
+        parts.FetchBlocked.CopyTo(_fetchBlocked, 0);
         if (parts.Monitor != null)
             Monitor!.Restore(parts.Monitor);
         parts.Eagerness.CopyTo(_eagerness, 0);

@@ -231,6 +231,11 @@ public unsafe struct Tlb
         {
             e[i].Addend = 0;
             e[i].WriteTag |= TlbEntry.SlowBit;
+            // What stands in entries that are not in use is left over from elsewhere.
+            if (e[i].ReadTag == TlbEntry.Invalid)
+                e[i].PhysicalAndFlags = 0;
+            if (i >= _usedCount)
+                _used[i] = 0;
         }
     }
 

@@ -22,7 +22,7 @@ public sealed class DeviceCommandTests : IDisposable
     {
         string[] boot = ["boot", Path.Combine(Repository.Root, "images", "emu64.elf"), "--append", "rounds=64", .. options.Split(' ')];
         Invocation whole = Invocation.Of(boot);
-        Invocation kept = Invocation.Of([.. boot, "--snapshot", At("half"), "--at", "500k"]);
+        Invocation kept = Invocation.Of([.. boot, "--snapshot", At("half"), "--at", "80k"]);
         Invocation continued = Invocation.Of("boot", "--restore", At("half"));
         Assert.Equal((0, 0, 0), (whole.Code, kept.Code, continued.Code));
         Assert.Equal(Hash(whole), Hash(kept));
