@@ -22,6 +22,7 @@ public static unsafe class MachineFile
     private const string DeviceSection = "device";
     private const string EngineSection = "engine";
     private const string RamSection = "ram";
+    private const string CodeSection = "code";
 
     /// <summary>Writes a machine that is not running to a file, which it replaces only when all is written.</summary>
     /// <exception cref="SnapshotException">The host objects.</exception>
@@ -37,6 +38,9 @@ public static unsafe class MachineFile
             sections.Add(() => new($"{DeviceSection} {machine.Devices[n].GetType().Name}", parts.Devices[n]));
         }
         sections.Add(() => new(EngineSection, Bytes(w => WriteEngine(w, parts))));
+        // Which pages are observed decides which versions of code are remembered. A coherent machine remembers none, and finds its code anew.
+        if (!machine.Options.Profile.IsCoherent)
+            sections.Add(() => new(CodeSection, MemoryMarshal.AsBytes<int>(PagesOfCode(machine.Memory)).ToArray()));
         foreach (int[] pages in machine.PagesInUse().Chunk(PagesPerSection))
             sections.Add(() => new(RamSection, RamOf(machine.Memory, pages)));
         SnapshotContainer.Write(path, sections);
@@ -79,6 +83,8 @@ public static unsafe class MachineFile
         if (cpus.Length != machine.Cpus.Count || found != expected)
             throw new InvalidDataException("its machine has other devices");
         Parallel.ForEach(sections.Where(s => s.Name == RamSection), s => PutRam(machine.Memory, s.Data));
+        foreach (int page in MemoryMarshal.Cast<byte, int>(sections.Find(s => s.Name == CodeSection).Data ?? []))
+            machine.Memory.Flags[(uint)page < (uint)machine.Memory.PageCount ? page : throw new InvalidDataException("its machine has other memory")] |= PageFlags.Code;
         byte[] engine = sections.Find(s => s.Name == EngineSection).Data ?? throw new InvalidDataException("there is no engine");
         machine.ApplyWithoutRam(ReadEngine(engine, cpus, [.. devices.Select(d => d.Data)]));
     }
@@ -168,6 +174,15 @@ public static unsafe class MachineFile
         var clock = (r.ReadUInt64(), r.ReadUInt64(), r.ReadUInt64(), r.ReadInt32(), r.ReadInt32(), r.ReadUInt64(), (r.ReadInt32(), r.ReadUInt64(), r.ReadUInt64()));
         RunResult? stop = r.ReadBoolean() ? new RunResult((StopReason)r.ReadInt32(), r.ReadInt32(), r.ReadString()) : null;
         return new MachineSnapshot.Contents(new RamSnapshot([]), cpus, devices, history, null, pct, eagerness, blocked, clock, stop);
+    }
+
+    private static int[] PagesOfCode(PhysicalMemory memory)
+    {
+        var pages = new List<int>();
+        for (int page = 0; page < memory.PageCount; page++)
+            if ((memory.Flags[page] & PageFlags.Code) != 0)
+                pages.Add(page);
+        return [.. pages];
     }
 
     /// <summary>Which pages, then their bytes.</summary>
