@@ -31,8 +31,8 @@ struct kernel {
 	int (*finish)(void);    /* not timed; 0 if what lies in memory is wrong */
 };
 
-extern const struct kernel compute_kernels[], vector_kernels[], event_kernels[], ipi_kernels[];
-extern const int nr_compute_kernels, nr_vector_kernels, nr_event_kernels, nr_ipi_kernels;
+extern const struct kernel compute_kernels[], vector_kernels[], float_kernels[], event_kernels[], ipi_kernels[];
+extern const int nr_compute_kernels, nr_vector_kernels, nr_float_kernels, nr_event_kernels, nr_ipi_kernels;
 
 /* console.c */
 void serial_init(void);

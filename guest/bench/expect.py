@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""Computes, apart from the C code, the values that the tables in compute.c and events.c expect."""
+"""Computes, apart from the C code, the values that the tables in compute.c, floating.c and events.c expect."""
+import struct
 import zlib
+from fractions import Fraction
 
 MASK = (1 << 64) - 1
 
@@ -76,6 +78,26 @@ def blend(size=1 << 20):
     return difference + (hash[1] << 32 | hash[0]) + (hash[3] << 32 | hash[2]) & MASK
 
 
+def floating():
+    a, b = [1 + i / 4096 for i in range(4096)], [2 - i / 8192 for i in range(4096)]
+
+    def recurrence(pairs):
+        total = 0.0
+        for _ in range(256):
+            for x, y in pairs:
+                total = total * 0.75 + x * y
+            total = total / 3
+        return struct.unpack("<Q", struct.pack("<d", total))[0]
+
+    pairs = list(zip(a, b))
+    exact = 256 * (sum(Fraction(x) * Fraction(y) for x, y in pairs) - 4096)
+    return {
+        "scalar": recurrence(pairs),
+        "packed": (recurrence(pairs[::2]) ^ recurrence(pairs[1::2]) << 1) & (1 << 64) - 1,
+        "x87": struct.unpack("<Q", struct.pack("<d", float(exact)))[0],
+    }
+
+
 def main():
     copied = list(xorshift(7, 2))[1]
     window = [sum(p * p for p in range(1, 65)), sum(range(1, 65))]
@@ -90,6 +112,7 @@ def main():
         "copy32": copied,
         "interp": collatz(),
         "blend": blend(),
+        **floating(),
         "patch": polynomial((1 + (i & 1) for i in range(1000)), 3),
         "cr3": polynomial((window[i & 1] for i in range(1000)), 3),
         "port": sum(i & 255 for i in range(10000)),

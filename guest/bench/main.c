@@ -122,6 +122,7 @@ void main(u64 magic, const struct multiboot_info *info)
 	static const struct { const struct kernel *kernels; const int *nr; } groups[] = {
 		{ compute_kernels, &nr_compute_kernels },
 		{ vector_kernels, &nr_vector_kernels },
+		{ float_kernels, &nr_float_kernels },
 		{ event_kernels, &nr_event_kernels },
 		{ ipi_kernels, &nr_ipi_kernels },
 	};

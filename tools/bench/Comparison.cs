@@ -21,7 +21,7 @@ internal sealed partial class Comparison(string emu, string? qemu, string image,
         int missed = 0;
         Console.WriteLine("| kernel | Emu | QEMU TCG | ratio | target |");
         Console.WriteLine("|---|---|---|---|---|");
-        foreach (Kernel k in Kernels.Compute.Concat(Kernels.Vectors).Concat(Kernels.Events))
+        foreach (Kernel k in Kernels.Compute.Concat(Kernels.Vectors).Concat(Kernels.Floating).Concat(Kernels.Events))
         {
             if (only.Count != 0 && !only.Contains(k.Name))
                 continue;

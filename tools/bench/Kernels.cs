@@ -27,6 +27,14 @@ internal static class Kernels
         new("blend", 600, 300, 1, 0.5),
     ];
 
+    /// <summary>Floating point: SSE2 and x87.</summary>
+    public static readonly Kernel[] Floating =
+    [
+        new("scalar", 40, 60, 1, 0.5),
+        new("packed", 40, 60, 1, 0.5),
+        new("x87", 10, 10, 1),
+    ];
+
     public static readonly Kernel[] Events =
     [
         new("repmovsb", 2000, 250, 1, 8),
