@@ -38,14 +38,14 @@ internal static class Kernels
     public static readonly Kernel[] Events =
     [
         new("repmovsb", 2000, 250, 1, 8),
-        new("patch", 1000, 100, 1, 25),
-        new("codestore", 1000, 4000, 1),
+        new("patch", 3000, 100, 1, 25),
+        new("codestore", 8000, 4000, 1),
         new("int3", 1500, 250, 1, 2),
         new("cr3", 100, 80, 1),
         new("lapic", 1000, 1500, 1),
         new("port", 1000, 1500, 1),
         new("ipi-hlt", 2000, 400, 2, 3),
-        new("ipi-pause", 2000, 400, 2),
+        new("ipi-pause", 2000, 400, 2, 3),
     ];
 
     public const double GeometricMeanTarget = 0.3;
