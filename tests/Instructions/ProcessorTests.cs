@@ -82,13 +82,14 @@ public sealed unsafe class ProcessorTests
     }
 
     [Fact]
-    public void InstructionsNotYetOurs_StopTheMachineWithAMessage()
+    public void WhatWeLack_StopsTheMachineWithAMessage()
     {
         using var cpu = new TestCpu();
-        cpu.Run(a => a.addps(xmm0, xmm1));
+        cpu.S->Paging.Cr0 &= ~ControlBits.Cr0Ne;
+        cpu.S->Floating.Status = X87Status.Summary | X87Status.ZeroDivide;
+        cpu.Run(a => a.wait());
         Assert.Equal(ExitReason.Unsupported, cpu.S->Exit);
-        Assert.Contains("addps xmm0,xmm1", cpu.Cpu.StopMessage);
-        Assert.Contains("0x10000", cpu.Cpu.StopMessage);
+        Assert.Contains("FERR#", cpu.Cpu.StopMessage);
     }
 
     [Fact]
