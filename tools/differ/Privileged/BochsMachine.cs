@@ -41,8 +41,7 @@ internal static class BochsMachine
             File.WriteAllText(Path.Combine(directory, "commands"), "continue\n");
             if (WholeMachine.Run("bochs", ["-q", "-f", "bochsrc", "-rc", "commands"], directory) == null)
                 return null;
-            string serial = Path.Combine(directory, "serial.out");
-            return File.Exists(serial) ? File.ReadAllText(serial) : "";
+            return WholeMachine.Serial(directory);
         }
         finally
         {

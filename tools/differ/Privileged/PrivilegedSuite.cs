@@ -46,20 +46,21 @@ public static class PrivilegedSuite
     /// <summary>Runs the image in QEMU; null where there is none.</summary>
     public static IReadOnlyList<GuestResult>? RunQemu(byte[] image)
     {
-        string file = Path.Combine(Path.GetTempPath(), $"emu-privileged-{Environment.ProcessId}.bin");
-        File.WriteAllBytes(file, image);
+        string directory = Directory.CreateTempSubdirectory("emu-qemu-").FullName;
         try
         {
+            File.WriteAllBytes(Path.Combine(directory, "image.bin"), image);
+            // The serial port goes to a file: into a pipe whose reader is slow QEMU drops bytes.
             string? output = WholeMachine.Run("qemu-system-x86_64",
             [
-                "-accel", "tcg,thread=single", "-cpu", "max", "-m", "64", "-display", "none", "-vga", "none", "-net", "none", "-no-reboot", "-monitor", "none", "-serial", "stdio",
-                "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", file,
-            ]);
-            return output == null ? null : Parse(output, "QEMU ended");
+                "-accel", "tcg,thread=single", "-cpu", "max", "-m", "64", "-display", "none", "-vga", "none", "-net", "none", "-no-reboot", "-monitor", "none",
+                "-serial", "file:serial.out", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", "image.bin",
+            ], directory);
+            return output == null ? null : Parse(WholeMachine.Serial(directory), "QEMU ended");
         }
         finally
         {
-            File.Delete(file);
+            Directory.Delete(directory, recursive: true);
         }
     }
 

@@ -8,6 +8,13 @@ internal static class WholeMachine
 {
     private static readonly TimeSpan _patience = TimeSpan.FromSeconds(90);
 
+    /// <summary>What the serial port of a machine run in this directory wrote.</summary>
+    public static string Serial(string directory)
+    {
+        string file = Path.Combine(directory, "serial.out");
+        return File.Exists(file) ? File.ReadAllText(file) : "";
+    }
+
     /// <summary>Its standard output; null when the program is not there.</summary>
     public static string? Run(string program, IEnumerable<string> arguments, string? directory = null)
     {
