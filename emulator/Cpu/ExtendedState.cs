@@ -35,11 +35,14 @@ public static unsafe class ExtendedState
     private const ulong Compacted = 1UL << 63;
 
     /// <summary>"#UD if CR4.OSXSAVE[bit 18] = 0"; "#NM if CR0.TS[bit 3] = 1". CR0.EM does not matter.</summary>
-    public static bool CheckUnit(CpuState* s)
+    public static bool CheckUnit(CpuState* s, bool supervisor)
     {
         if ((s->Paging.Cr4 & ControlBits.Cr4OsXsave) == 0)
             return Access.Raise(s, Vector.InvalidOpcode);
-        return (s->Paging.Cr0 & ControlBits.Cr0Ts) == 0 || Access.Raise(s, Vector.DeviceNotAvailable);
+        if ((s->Paging.Cr0 & ControlBits.Cr0Ts) != 0)
+            return Access.Raise(s, Vector.DeviceNotAvailable);
+        // XSAVES, XRSTORS: "#GP(0) if CPL > 0", whatever their operand is.
+        return !supervisor || s->Cpl == 0 || Access.Raise(s, Vector.GeneralProtection);
     }
 
     /// <summary>XGETBV: XCR0, and with ECX = 1 which enabled components are in use.</summary>
@@ -81,7 +84,7 @@ public static unsafe class ExtendedState
     public static bool Save(CpuState* s, ulong linear, AccessKind kind, PointerLayout layout, ExtendedSave instruction)
     {
         bool compact = instruction >= ExtendedSave.Xsavec;
-        if (!CheckOperand(s, linear, instruction == ExtendedSave.Xsaves) || !Access.ProbeWrite(s, linear, Size, kind))
+        if (!IsAligned(s, linear) || !Access.ProbeWrite(s, linear, Size, kind))
             return false;
         ulong old = 0;
         if (!compact && !Access.Load(s, linear + HeaderAt, 8, kind, out old))
@@ -113,7 +116,7 @@ public static unsafe class ExtendedState
     public static bool Restore(CpuState* s, ulong linear, AccessKind kind, PointerLayout layout, bool supervisor)
     {
         byte* image = stackalloc byte[Size];
-        if (!CheckOperand(s, linear, supervisor) || !Access.LoadBlock(s, linear, Size, kind, image))
+        if (!IsAligned(s, linear) || !Access.LoadBlock(s, linear, Size, kind, image))
             return false;
         ulong* header = (ulong*)(image + HeaderAt);
         ulong present = header[0];
@@ -165,9 +168,8 @@ public static unsafe class ExtendedState
             && (header[0] & Compacted) == 0;
     }
 
-    /// <summary>"#GP(0) if CPL > 0" of the supervisor's instructions; "if a memory operand is not aligned on a 64-byte boundary, regardless of segment".</summary>
-    private static bool CheckOperand(CpuState* s, ulong linear, bool supervisor) =>
-        ((linear & 63) == 0 && (!supervisor || s->Cpl == 0)) || Access.Raise(s, Vector.GeneralProtection);
+    /// <summary>"#GP(0) if a memory operand is not aligned on a 64-byte boundary, regardless of segment."</summary>
+    private static bool IsAligned(CpuState* s, ulong linear) => (linear & 63) == 0 || Access.Raise(s, Vector.GeneralProtection);
 
     private static void InitialiseX87(CpuState* s)
     {

@@ -62,14 +62,15 @@ public static unsafe class StateSaving
 
     private static Op* SaveExtended(CpuState* s, Op* op)
     {
-        bool ok = ExtendedState.CheckUnit(s) && Full.Linear(s, op, ExtendedState.Size, AccessKind.Write, out ulong linear)
+        bool ok = ExtendedState.CheckUnit(s, supervisor: (ExtendedSave)op->Reg0 == ExtendedSave.Xsaves)
+            && Full.Linear(s, op, ExtendedState.Size, AccessKind.Write, out ulong linear)
             && ExtendedState.Save(s, linear, Full.Kind(op), (PointerLayout)op->Immediate, (ExtendedSave)op->Reg0);
         return SystemOperation.Next(s, op, ok);
     }
 
     private static Op* RestoreExtended(CpuState* s, Op* op)
     {
-        bool ok = ExtendedState.CheckUnit(s) && Full.Linear(s, op, ExtendedState.Size, AccessKind.Read, out ulong linear)
+        bool ok = ExtendedState.CheckUnit(s, supervisor: op->Reg0 != 0) && Full.Linear(s, op, ExtendedState.Size, AccessKind.Read, out ulong linear)
             && ExtendedState.Restore(s, linear, Full.Kind(op), (PointerLayout)op->Immediate, op->Reg0 != 0);
         return SystemOperation.Next(s, op, ok);
     }

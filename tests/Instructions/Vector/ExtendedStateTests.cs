@@ -145,6 +145,27 @@ public sealed unsafe class ExtendedStateTests
         Assert.Equal(0UL, ExtendedState.InUse(cpu.S));
     }
 
+    /// <summary>"#GP(0) if CPL > 0" comes before anything about the operand, which lies beyond the limit of SS here.</summary>
+    [Theory]
+    [InlineData(false, false, Vector.StackFault)]
+    [InlineData(false, true, Vector.GeneralProtection)]
+    [InlineData(true, false, Vector.StackFault)]
+    [InlineData(true, true, Vector.GeneralProtection)]
+    public void Supervisor_AtCpl3_IsGeneralProtectionWhateverTheOperand(bool restore, bool user, Vector expected)
+    {
+        using VectorCpu cpu = Filled(32);
+        cpu.S->Ss.Limit = 0xFFF;
+        if (user)
+            cpu.Cpu.EnterUserMode();
+        Assert.Equal(expected, cpu.Cpu.Run(a =>
+        {
+            if (restore)
+                a.xrstors(__.ss[esi]);
+            else
+                a.xsaves(__.ss[esi]);
+        }));
+    }
+
     [Theory]
     [InlineData("xrstor", false)]
     [InlineData("xrstor", true)]
