@@ -18,6 +18,9 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     /// <summary>Executions of stale bytes that are kept; the first are the ones that explain.</summary>
     private const int MaximumStale = 1000;
 
+    /// <summary>Timers that pass while every CPU is halted with interrupts off, before the machine is taken to have ended.</summary>
+    private const int DeafTimers = 1000;
+
     private readonly CodeCache _cache;
     private readonly Stepper _stepper;
     private readonly Interpreter _interpreter;
@@ -54,7 +57,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         _coherent = options.Profile.IsCoherent;
         Memory = new PhysicalMemory(options.MemorySize, options.RomSize);
         Bus = new Bus();
-        Fabric = new InterruptFabric(line => Reports.Add(line)) { Immediate = true };
+        Fabric = new InterruptFabric(Report) { Immediate = true };
         _ram = new RamSnapshots(Memory);
         _random = new DeterministicRandom(options.Seed);
         _cache = new CodeCache(Memory);
@@ -118,8 +121,17 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     /// <summary>Ticks: instructions retired, and those skipped while every CPU was waiting for a timer.</summary>
     public ulong Now => _running == null ? _sliceStart : _sliceStart + (ulong)(_sliceBudget - Remaining(_running));
 
-    /// <summary>What the guest asked for that is not modelled, one line each.</summary>
+    /// <summary>What the guest asked for that is not modelled, one line each; the first <see cref="MaximumReports"/>.</summary>
     public List<string> Reports { get; } = [];
+
+    /// <summary>A guest that goes on asking fills no memory of the host.</summary>
+    public const int MaximumReports = 1000;
+
+    internal void Report(string line)
+    {
+        if (Reports.Count < MaximumReports)
+            Reports.Add(line);
+    }
 
     /// <summary>The first executions of stale bytes.</summary>
     public List<StaleExecution> StaleExecutions { get; } = [];
@@ -263,8 +275,25 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
             _nextEvent = Math.Min(_nextEvent, t.NextEvent);
     }
 
-    /// <summary>All CPUs wait: time goes on to the next timer. False when there is none.</summary>
+    /// <summary>All CPUs wait: time goes on to the next timer. False when there is none, or when no CPU would hear it.</summary>
     private bool SkipIdleTime()
+    {
+        if (AwaitsInterrupt)
+            return SkipToTimer();
+        // Interrupts are off everywhere. A timer may still make an NMI, a reset or an end; when a thousand of them did not, the others will not either.
+        for (int i = 0; i < DeafTimers && SkipToTimer(); i++)
+        {
+            AdvanceTimers();
+            if (_stop != null || Fabric.Pending.Count != 0)
+                return true;
+            foreach (Cpu cpu in _cpus)
+                if (MayExecute(cpu))
+                    return true;
+        }
+        return false;
+    }
+
+    private bool SkipToTimer()
     {
         foreach (ModelledCpu agent in _agents)
             agent.Cpu.StoreBuffer.DrainAll();

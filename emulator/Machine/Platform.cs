@@ -65,7 +65,7 @@ public sealed unsafe partial class Machine
         Pit.AttachTo(Bus);
         Rtc = Add(new CmosRtc(this, Hpet.RtcLine, Options.RtcStart, Memory));
         Rtc.AttachTo(Bus);
-        Power = Add(new PowerManagement(this, Irqs.Line(PowerManagement.SciIrq), PowerOff, Reports.Add));
+        Power = Add(new PowerManagement(this, Irqs.Line(PowerManagement.SciIrq), PowerOff, Report));
         Power.AttachTo(Bus);
 
         Uart = Add(new Uart16550(this, Irqs.Line(Uart16550.Com1Irq), b => SerialOutput?.Invoke(b)));
@@ -101,7 +101,7 @@ public sealed unsafe partial class Machine
             Pci.Add(IdeSlot, new IdeFunction());
         }
         for (int i = 0; i < virtio.Length; i++)
-            Pci.Add(FirstVirtioSlot + i, new VirtioBlock(virtio[i], Memory, Reports.Add));
+            Pci.Add(FirstVirtioSlot + i, new VirtioBlock(virtio[i], Memory, Report));
         // As firmware leaves it: the line of PCI is level-triggered.
         if (virtio.Length != 0)
             Pic.SetLevelTriggered(PciHost.Irq);

@@ -169,6 +169,26 @@ public sealed unsafe class InterpreterTests
         Assert.Equal(StopReason.AllHalted, result.Reason);
     }
 
+    /// <summary>The RTC's periodic interrupt never ends, and nobody takes it.</summary>
+    [Fact]
+    public void HltWithInterruptsOff_UnderAPeriodicTimer_EndsTheRun()
+    {
+        using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+        m.Assemble(Code, a =>
+        {
+            a.mov(al, 0x0B);
+            a.@out(0x70, al);
+            a.mov(al, 0x42); // PIE, 24 hours
+            a.@out(0x71, al);
+            a.cli();
+            a.hlt();
+        });
+        m[0]->Rip = Code;
+        RunResult result = m.Machine.Run(100_000);
+        Assert.Equal(StopReason.AllHalted, result.Reason);
+        Assert.Contains("halted with interrupts off", result.Message);
+    }
+
     [Fact]
     public void InstructionAcrossPages_SecondPageMissing_FaultsWithItsAddress()
     {
