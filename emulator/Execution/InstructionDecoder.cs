@@ -84,9 +84,9 @@ public sealed unsafe class InstructionDecoder
         {
             op->Length = 1;
             if (instruction.Length == TooLong)
-                Unimplemented.TooLong(ref lowering);
+                Refusals.TooLong(ref lowering);
             else
-                Unimplemented.Undefined(ref lowering);
+                Refusals.Undefined(ref lowering);
         }
         else
         {
