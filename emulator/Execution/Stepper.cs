@@ -160,8 +160,6 @@ public sealed unsafe class Stepper : IDisposable
     {
         if (!_decoder.TryDecode(bytes, available, s->Rip, s->ModeKey, out Instruction instruction))
             return null;
-        // What is no instruction is so because of all the bytes that the decoder looked at, not of the first alone.
-        int length = Math.Clamp(instruction.Length, 1, InstructionDecoder.MaximumLength);
         *e = default;
         e->Next = _entries;
         e->Rip = e->Block.Rip = s->Rip;
@@ -170,6 +168,7 @@ public sealed unsafe class Stepper : IDisposable
         e->Block.InstructionCount = 1;
         e->Block.Valid = 1;
         _decoder.Lower(instruction, &e->Op, s->ModeKey);
+        int length = e->Op.Length;
         // One step never chains on: without store-buffer-free TLB entries Fast could still serve it, but then ends here as well.
         e->Stop.Position = 1;
         e->Stop.InstructionsBefore = 1;

@@ -204,6 +204,55 @@ public sealed unsafe class InterpreterTests
         Assert.Equal(Activity.Halted, m[0]->Activity);
     }
 
+    /// <summary>What makes FF /7 undefined is its second byte: when that one changes the block is another.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void UndefinedEncoding_WhoseLaterByteChanges_IsAnInstruction(bool modelled)
+    {
+        using var m = new SmallMachine(modelled ? FetchProfiles.P6 : FetchProfiles.Coherent, cpus: 1);
+        const ulong handler = Code + 0x400, site = Code + 0x800;
+        m.Write(site, 0xFF, 0xF8, 0xF4);
+        m.Assemble(Code, a =>
+        {
+            a.xor(eax, eax);
+            a.jmp(site);
+        });
+        m.Assemble(handler, a =>
+        {
+            a.mov(__byte_ptr[site + 1], 0xC0); // inc eax
+            a.inc(ebx);
+            a.iretq();
+        });
+        m.SetVector((byte)Vector.InvalidOpcode, handler);
+        m[0]->Registers[3] = 0;
+        m.Machine.Run(100);
+        Assert.Equal((Activity.Halted, 1UL, 1UL), (m[0]->Activity, m[0]->Registers[0], m[0]->Registers[3]));
+    }
+
+    /// <summary>A page of code that is always written anew: what it held before does not slow its stores down, and is forgotten.</summary>
+    [Fact]
+    public void CodePage_WrittenAnewThousandsOfTimes_ExecutesWhatItHolds()
+    {
+        using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 1);
+        const ulong site = Code + 0x1000;
+        m.Write(site, 0x05, 0, 0, 0, 0, 0xC3); // add eax, imm32; ret
+        m.Assemble(Code, a =>
+        {
+            Label loop = a.CreateLabel();
+            a.xor(eax, eax);
+            a.mov(ecx, 5000);
+            a.Label(ref loop);
+            a.mov(__dword_ptr[site + 1], ecx);
+            a.call(site);
+            a.dec(ecx);
+            a.jne(loop);
+            a.hlt();
+        });
+        m.Machine.Run(100_000);
+        Assert.Equal((Activity.Halted, 5000UL * 5001 / 2), (m[0]->Activity, m[0]->Registers[0]));
+    }
+
     [Fact]
     public void TrapFlag_EachInstruction_RaisesDebug()
     {
