@@ -145,36 +145,31 @@ public sealed unsafe class BlockBuilder
         FlagLiveness.FindDead(_instructions.AsSpan(0, count), _flagsDead);
         FindRuns(count);
         Op* ops = Block.Ops(b);
-        JoinedHandler rest = JoinedHandler.Empty;
+        Type rest = typeof(Dispatch);
         int joined = 0;
         int last = count - 1;
-        if (count > 1)
+        if (count > 1 && CompareAndBranch.Find(_instructions[count - 2], ops + count - 2, _instructions[count - 1]) is { } end)
         {
-            JoinedHandler? end = rest;
-            CompareAndBranch.TryFuse(_instructions[count - 2], ops + count - 2, _instructions[count - 1], ref end);
-            if (end != rest)
-            {
-                rest = end!;
-                joined = 1;
-                last = count - 3;
-            }
+            rest = end;
+            joined = 1;
+            last = count - 3;
         }
         for (int i = last; i >= 0; i--)
         {
             StepType? type = StepTypeOf(i, b->ModeKey);
             if (type == null || joined == MaximumJoined)
             {
-                rest = JoinedHandler.Empty;
+                rest = typeof(Dispatch);
                 joined = 0;
             }
             if (type == null)
                 continue;
-            rest = type.PrependTo(rest);
+            rest = Handlers.Prepend(type.Value, rest);
             joined++;
             // A handler further on in the group stays as it is: it serves where the first one had to turn to a Full access.
             bool first = i == 0 || joined == MaximumJoined || StepTypeOf(i - 1, b->ModeKey) == null;
             if (first && joined > 1)
-                ops[i].Handler = rest.Handler;
+                ops[i].Handler = Handlers.Of(rest);
         }
         b->FirstHandler = ops->Handler;
     }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using Emu.Cpus;
 using Iced.Intel;
@@ -16,25 +17,52 @@ public static unsafe class CompareAndBranch
     /// <param name="branch">The instruction behind it.</param>
     public static void TryFuse(in Instruction compare, Op* op, in Instruction branch)
     {
-        JoinedHandler? none = null;
-        TryFuse(compare, op, branch, ref none);
+        if (Find(compare, op, branch) is { } run)
+            op->Handler = Handlers.Of(run);
     }
 
-    /// <summary>The same, and where <paramref name="joined"/> is not null, replaces it by the pair as the end of a joined handler.</summary>
-    public static void TryFuse(in Instruction compare, Op* op, in Instruction branch, ref JoinedHandler? joined)
+    /// <summary>The fused handler of a pair, an <see cref="IRun"/>; null when it has none.</summary>
+    public static Type? Find(in Instruction compare, Op* op, in Instruction branch)
     {
-        if (!branch.IsJccShortOrNear || (op + 1)->Handler == null)
-            return;
-        switch (compare.Mnemonic)
+        if (!branch.IsJccShortOrNear || (op + 1)->Handler == null || compare.Mnemonic is not (Mnemonic.Cmp or Mnemonic.Test))
+            return null;
+        bool memory = compare.Op0Kind == OpKind.Memory || compare.Op1Kind == OpKind.Memory;
+        if (memory && (op->AddressSize != 8 || op->Segment >= (byte)SegmentIndex.Fs))
+            return null;
+        Operands operands = compare.Op1Kind switch
         {
-            case Mnemonic.Cmp:
-                ByCondition<Compare>(compare, op, branch.ConditionCode, ref joined);
-                break;
-            case Mnemonic.Test:
-                ByCondition<Test>(compare, op, branch.ConditionCode, ref joined);
-                break;
-        }
+            OpKind.Memory => Operands.RegisterMemory,
+            OpKind.Register => memory ? Operands.MemoryRegister : Operands.RegisterRegister,
+            _ => memory ? Operands.MemoryImmediate : Operands.RegisterImmediate,
+        };
+        bool indexed = memory && compare.MemoryIndex != Register.None;
+        return Runs.GetOrAdd((compare.Mnemonic == Mnemonic.Test, branch.ConditionCode, op->OperandSize, operands, indexed), static key =>
+        {
+            Type comparison = key.Test ? typeof(Test) : typeof(Compare);
+            Type condition = OfCode(key.Condition);
+            Type width = Handlers.Width(key.Size);
+            Type memory = key.Indexed ? typeof(Fast<IndexForm>) : typeof(Fast<BaseForm>);
+            return key.Operands switch
+            {
+                Operands.RegisterRegister => typeof(RegisterRegister<,,>).MakeGenericType(comparison, condition, width),
+                Operands.RegisterImmediate => typeof(RegisterImmediate<,,>).MakeGenericType(comparison, condition, width),
+                Operands.RegisterMemory => typeof(RegisterMemory<,,,>).MakeGenericType(comparison, condition, width, memory),
+                Operands.MemoryRegister => typeof(MemoryRegister<,,,>).MakeGenericType(comparison, condition, width, memory),
+                _ => typeof(MemoryImmediate<,,,>).MakeGenericType(comparison, condition, width, memory),
+            };
+        });
     }
+
+    private enum Operands
+    {
+        RegisterRegister,
+        RegisterImmediate,
+        RegisterMemory,
+        MemoryRegister,
+        MemoryImmediate,
+    }
+
+    private static readonly ConcurrentDictionary<(bool Test, ConditionCode Condition, byte Size, Operands Operands, bool Indexed), Type> Runs = [];
 
     /// <summary>What the pair computes.</summary>
     private interface IComparison
@@ -62,77 +90,25 @@ public static unsafe class CompareAndBranch
         }
     }
 
-    private static void ByCondition<T>(in Instruction i, Op* op, ConditionCode code, ref JoinedHandler? joined) where T : struct, IComparison
+    private static Type OfCode(ConditionCode code) => code switch
     {
-        switch (code)
-        {
-            case ConditionCode.o: BySize<T, Overflow>(i, op, ref joined); break;
-            case ConditionCode.no: BySize<T, Not<Overflow>>(i, op, ref joined); break;
-            case ConditionCode.b: BySize<T, Below>(i, op, ref joined); break;
-            case ConditionCode.ae: BySize<T, Not<Below>>(i, op, ref joined); break;
-            case ConditionCode.e: BySize<T, Equal>(i, op, ref joined); break;
-            case ConditionCode.ne: BySize<T, Not<Equal>>(i, op, ref joined); break;
-            case ConditionCode.be: BySize<T, BelowOrEqual>(i, op, ref joined); break;
-            case ConditionCode.a: BySize<T, Not<BelowOrEqual>>(i, op, ref joined); break;
-            case ConditionCode.s: BySize<T, Sign>(i, op, ref joined); break;
-            case ConditionCode.ns: BySize<T, Not<Sign>>(i, op, ref joined); break;
-            case ConditionCode.p: BySize<T, Parity>(i, op, ref joined); break;
-            case ConditionCode.np: BySize<T, Not<Parity>>(i, op, ref joined); break;
-            case ConditionCode.l: BySize<T, Less>(i, op, ref joined); break;
-            case ConditionCode.ge: BySize<T, Not<Less>>(i, op, ref joined); break;
-            case ConditionCode.le: BySize<T, LessOrEqual>(i, op, ref joined); break;
-            case ConditionCode.g: BySize<T, Not<LessOrEqual>>(i, op, ref joined); break;
-        }
-    }
-
-    private static void BySize<T, C>(in Instruction i, Op* op, ref JoinedHandler? joined) where T : struct, IComparison where C : struct, ICondition
-    {
-        switch (op->OperandSize)
-        {
-            case 1: ByOperands<T, C, W8>(i, op, ref joined); break;
-            case 2: ByOperands<T, C, W16>(i, op, ref joined); break;
-            case 4: ByOperands<T, C, W32>(i, op, ref joined); break;
-            default: ByOperands<T, C, W64>(i, op, ref joined); break;
-        }
-    }
-
-    private static void ByOperands<T, C, W>(in Instruction i, Op* op, ref JoinedHandler? joined)
-        where T : struct, IComparison where C : struct, ICondition where W : struct, IWidth
-    {
-        bool memory = i.Op0Kind == OpKind.Memory || i.Op1Kind == OpKind.Memory;
-        if (!memory)
-        {
-            if (i.Op1Kind == OpKind.Register)
-                Use<RegisterRegister<T, C, W>>(op, ref joined);
-            else
-                Use<RegisterImmediate<T, C, W>>(op, ref joined);
-            return;
-        }
-        if (op->AddressSize != 8 || op->Segment >= (byte)SegmentIndex.Fs)
-            return;
-        if (i.MemoryIndex != Register.None)
-            ByMemory<T, C, W, Fast<IndexForm>>(i, op, ref joined);
-        else
-            ByMemory<T, C, W, Fast<BaseForm>>(i, op, ref joined);
-    }
-
-    private static void ByMemory<T, C, W, M>(in Instruction i, Op* op, ref JoinedHandler? joined)
-        where T : struct, IComparison where C : struct, ICondition where W : struct, IWidth where M : struct, IMemory
-    {
-        if (i.Op1Kind == OpKind.Memory)
-            Use<RegisterMemory<T, C, W, M>>(op, ref joined);
-        else if (i.Op1Kind == OpKind.Register)
-            Use<MemoryRegister<T, C, W, M>>(op, ref joined);
-        else
-            Use<MemoryImmediate<T, C, W, M>>(op, ref joined);
-    }
-
-    private static void Use<TRun>(Op* op, ref JoinedHandler? joined) where TRun : struct, IRun
-    {
-        op->Handler = &TRun.Run;
-        if (joined != null)
-            joined = new JoinedHandler<TRun>();
-    }
+        ConditionCode.o => typeof(Overflow),
+        ConditionCode.no => typeof(Not<Overflow>),
+        ConditionCode.b => typeof(Below),
+        ConditionCode.ae => typeof(Not<Below>),
+        ConditionCode.e => typeof(Equal),
+        ConditionCode.ne => typeof(Not<Equal>),
+        ConditionCode.be => typeof(BelowOrEqual),
+        ConditionCode.a => typeof(Not<BelowOrEqual>),
+        ConditionCode.s => typeof(Sign),
+        ConditionCode.ns => typeof(Not<Sign>),
+        ConditionCode.p => typeof(Parity),
+        ConditionCode.np => typeof(Not<Parity>),
+        ConditionCode.l => typeof(Less),
+        ConditionCode.ge => typeof(Not<Less>),
+        ConditionCode.le => typeof(LessOrEqual),
+        _ => typeof(Not<LessOrEqual>),
+    };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Op* Branch(CpuState* s, Op* jump, bool taken) =>

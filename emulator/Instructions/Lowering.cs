@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Emu.Cpus;
 using Iced.Intel;
 
@@ -44,6 +45,9 @@ public enum LoweringOutcome
 
     /// <summary>It is #UD: invalid, or not there on the CPU model.</summary>
     Undefined,
+
+    /// <summary>It stops the machine with a message.</summary>
+    Unimplemented,
 }
 
 /// <summary>
@@ -208,28 +212,12 @@ public unsafe ref struct Lowering
     }
 
     /// <summary>Selects the handlers of a form without a memory operand.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly void Select<TForm>(int size) where TForm : struct, IForm => Select<TForm>(size, AddressForm.None);
 
     /// <summary>Selects the handlers of a form: the fast one for the kind of address, and the full one.</summary>
-    public readonly void Select<TForm>(int size, AddressForm address) where TForm : struct, IForm
-    {
-        Op->OperandSize = (byte)size;
-        switch (size)
-        {
-            case 1:
-                SelectMemory<TForm, W8>(address);
-                break;
-            case 2:
-                SelectMemory<TForm, W16>(address);
-                break;
-            case 4:
-                SelectMemory<TForm, W32>(address);
-                break;
-            default:
-                SelectMemory<TForm, W64>(address);
-                break;
-        }
-    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void Select<TForm>(int size, AddressForm address) where TForm : struct, IForm => Select(typeof(TForm), Handlers.Width(size), size, address, typeof(Full));
 
     /// <summary>Selects the handlers of an x87, MMX or SSE form, which look at the unit first where that is needed.</summary>
     public readonly void Select<TForm, TUnit>(int size, AddressForm address) where TForm : struct, IForm where TUnit : struct, IFloatingUnit
@@ -246,18 +234,10 @@ public unsafe ref struct Lowering
     /// </summary>
     public void SelectVector<TStep, TUnit, W>(AddressForm address) where TStep : struct, IStep where TUnit : struct, IFloatingUnit where W : struct, IWidth
     {
-        Op->OperandSize = (byte)(W.Bits / 8);
         if ((Mode & ModeKey.FloatingChecked) != 0)
-        {
-            Op->Handler = Op->Full = &Checked<Step<TStep>, TUnit>.Run<W, Full>;
-            return;
-        }
-        if (address == AddressForm.None)
-            Op->Handler = Op->Full = &Step<TStep>.Run<W, NoMemory>;
+            Select(typeof(Checked<Step<TStep>, TUnit>), typeof(W), W.Bits / 8, AddressForm.General, typeof(Full));
         else
-            SelectMemory<Step<TStep>, W>(address);
-        if (WantsStepType)
-            StepType = TypeOf<TStep, W>(address);
+            SelectStep(typeof(TStep), typeof(Step<TStep>), typeof(W), W.Bits / 8, address);
     }
 
     /// <summary>Sixteen times the number of an XMM or MMX register operand: its place, see <see cref="FloatingRegisters"/>.</summary>
@@ -268,35 +248,13 @@ public unsafe ref struct Lowering
     }
 
     /// <summary>Selects the handlers of a step, and keeps its types where they are asked for.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void SelectStep<T>(int size) where T : struct, IStep => SelectStep<T>(size, AddressForm.None);
 
     /// <summary>Selects the handlers of a step with a memory operand, and keeps its types where they are asked for.</summary>
-    public void SelectStep<T>(int size, AddressForm address) where T : struct, IStep
-    {
-        if (address != AddressForm.None)
-        {
-            Select<Step<T>>(size, address);
-        }
-        else
-        {
-            Op->OperandSize = (byte)size;
-            Op->Handler = Op->Full = size switch
-            {
-                1 => &Step<T>.Run<W8, NoMemory>,
-                2 => &Step<T>.Run<W16, NoMemory>,
-                4 => &Step<T>.Run<W32, NoMemory>,
-                _ => &Step<T>.Run<W64, NoMemory>,
-            };
-        }
-        if (WantsStepType)
-            StepType = size switch
-            {
-                1 => TypeOf<T, W8>(address),
-                2 => TypeOf<T, W16>(address),
-                4 => TypeOf<T, W32>(address),
-                _ => TypeOf<T, W64>(address),
-            };
-    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void SelectStep<T>(int size, AddressForm address) where T : struct, IStep =>
+        SelectStep(typeof(T), typeof(Step<T>), Handlers.Width(size), size, address);
 
     /// <summary>Selects the handlers of an x87, MMX or SSE step, which look at the unit first where that is needed.</summary>
     public void SelectStep<T, TUnit>(int size, AddressForm address) where T : struct, IStep where TUnit : struct, IFloatingUnit
@@ -307,38 +265,20 @@ public unsafe ref struct Lowering
             SelectStep<T>(size, address);
     }
 
-    private static StepType? TypeOf<T, W>(AddressForm address) where T : struct, IStep where W : struct, IWidth => address switch
+    private void SelectStep(Type step, Type form, Type width, int size, AddressForm address)
     {
-        AddressForm.None => new StepType<T, W, NoMemory>(),
-        AddressForm.Base => new StepType<T, W, Fast<BaseForm>>(),
-        AddressForm.Index => new StepType<T, W, Fast<IndexForm>>(),
-        AddressForm.Segment => new StepType<T, W, Fast<SegmentForm>>(),
-        AddressForm.Flat32 => new StepType<T, W, Fast<Flat32Form>>(),
-        _ => null,
-    };
+        Select(form, width, size, address, typeof(NoMemory));
+        if (WantsStepType && address != AddressForm.General)
+            StepType = new StepType(step, width, Handlers.Memory(address, typeof(NoMemory)));
+    }
 
-    private readonly void SelectMemory<TForm, W>(AddressForm address) where TForm : struct, IForm where W : struct, IWidth
+    /// <param name="none">How an operation without a memory operand reaches memory. A step does not; another form may by itself.</param>
+    private readonly void Select(Type form, Type width, int size, AddressForm address, Type none)
     {
-        Op->Full = &TForm.Run<W, Full>;
+        Op->OperandSize = (byte)size;
         // A LOCK prefix orders the store buffer, which only Full does; in a machine without one Fast is as atomic as Full.
-        switch (address)
-        {
-            case AddressForm.Base:
-                Op->Handler = &TForm.Run<W, Fast<BaseForm>>;
-                break;
-            case AddressForm.Index:
-                Op->Handler = &TForm.Run<W, Fast<IndexForm>>;
-                break;
-            case AddressForm.Segment:
-                Op->Handler = &TForm.Run<W, Fast<SegmentForm>>;
-                break;
-            case AddressForm.Flat32:
-                Op->Handler = &TForm.Run<W, Fast<Flat32Form>>;
-                break;
-            default:
-                Op->Handler = &TForm.Run<W, Full>;
-                break;
-        }
+        Op->Handler = Handlers.Of(form, width, Handlers.Memory(address, none));
+        Op->Full = address == AddressForm.None ? Op->Handler : Handlers.Of(form, width, typeof(Full));
     }
 
     private static byte RegisterOffset(int number) => (byte)(8 * number);

@@ -45,35 +45,3 @@ public readonly unsafe struct Then<T, W, M, TRest> : IRun where T : struct, ISte
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* Run(CpuState* s, Op* op) => T.Do<W, M>(s, op) ? TRest.Run(s, op + 1) : M.Failed(s, op);
 }
-
-/// <summary>A joined handler under construction, from its end to its beginning. Its type is the sequence of its steps; the JIT compiles it when it first runs.</summary>
-public abstract unsafe class JoinedHandler
-{
-    /// <summary>Nothing joined yet.</summary>
-    public static JoinedHandler Empty { get; } = new JoinedHandler<Dispatch>();
-
-    public abstract delegate*<CpuState*, Op*, Op*> Handler { get; }
-
-    /// <summary>Puts a step in front.</summary>
-    public abstract JoinedHandler Prepend<T, W, M>() where T : struct, IStep where W : struct, IWidth where M : struct, IMemory;
-}
-
-/// <summary>A joined handler of a known sequence.</summary>
-public sealed unsafe class JoinedHandler<TRun> : JoinedHandler where TRun : struct, IRun
-{
-    public override delegate*<CpuState*, Op*, Op*> Handler => &TRun.Run;
-
-    public override JoinedHandler Prepend<T, W, M>() => new JoinedHandler<Then<T, W, M, TRun>>();
-}
-
-/// <summary>Knows the types of one step, so that it can be put in front of a joined handler.</summary>
-public abstract class StepType
-{
-    public abstract JoinedHandler PrependTo(JoinedHandler rest);
-}
-
-/// <summary>A step of known types.</summary>
-public sealed class StepType<T, W, M> : StepType where T : struct, IStep where W : struct, IWidth where M : struct, IMemory
-{
-    public override JoinedHandler PrependTo(JoinedHandler rest) => rest.Prepend<T, W, M>();
-}
