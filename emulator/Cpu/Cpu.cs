@@ -134,7 +134,7 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>Vector of the last start-up IPI: execution starts at vector × 0x1000.</summary>
     public byte SipiVector { get; private set; }
 
-    /// <summary>Why the CPU cannot go on; set with <see cref="ExitReason.Unsupported"/>.</summary>
+    /// <summary>What was asked for that we lack; set with <see cref="ExitReason.Unsupported"/>.</summary>
     public string? StopMessage { get; set; }
 
     /// <summary>Gates and returns that passed all checks lately, and whose checks need not be made again while their bytes are the same.</summary>
@@ -143,8 +143,8 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>Called by every event that serialises: empties the prefetch queue. The store buffer is drained by <see cref="Serialise"/> itself.</summary>
     public Action? OnSerialise { get; set; }
 
-    /// <summary>The pin FERR#: called when an x87 exception is to be reported outside.</summary>
-    public Action? OnNumericError { get; set; }
+    /// <summary>Called when an event or an interrupt waits for this CPU.</summary>
+    public Action<Cpu>? OnAlert { get; set; }
 
     /// <summary>What serialised last.</summary>
     public SerialisingEvent LastSerialisation { get; private set; }
@@ -156,17 +156,12 @@ public sealed unsafe class Cpu : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Cpu Of(CpuState* state) => Unsafe.As<Cpu>(GCHandle.FromIntPtr(state->Handle).Target!);
 
-    /// <summary>
-    /// The pin IGNNE#, which is asserted only while FERR# is: waiting x87 instructions execute from now on, until the exception is cleared.
-    /// </summary>
-    public void IgnoreNumericError()
+    /// <summary>The guest asks for what we lack: the machine stops with this message. Always false, so that callers can return it.</summary>
+    public static bool Unsupported(CpuState* state, string message)
     {
-        ref FloatingState f = ref State->Floating;
-        if ((f.Error & NumericError.Reported) == 0)
-            return;
-        f.Error |= NumericError.Ignored;
-        if (State->Activity == Activity.Frozen)
-            State->Activity = Activity.Active;
+        state->Exit = ExitReason.Unsupported;
+        Of(state).StopMessage = message;
+        return false;
     }
 
     /// <summary>
@@ -184,7 +179,7 @@ public sealed unsafe class Cpu : IDisposable
             SipiVector = sipiVector;
         }
         Mailbox |= mail;
-        RequestExit();
+        Alert();
     }
 
     /// <summary>Takes an event out of the mailbox; false when it is not there.</summary>
@@ -198,6 +193,13 @@ public sealed unsafe class Cpu : IDisposable
 
     /// <summary>Makes the running chain return after the present instruction, so that events are looked at.</summary>
     public void RequestExit() => State->ExitRequested = 1;
+
+    /// <summary>The same, for what may also wake the CPU: whoever runs alone meanwhile is told.</summary>
+    public void Alert()
+    {
+        RequestExit();
+        OnAlert?.Invoke(this);
+    }
 
     /// <summary>
     /// A serialising event (SDM, "Serializing Instructions"): all earlier stores reach memory and prefetched code is discarded.

@@ -82,12 +82,11 @@ public sealed unsafe class InstructionDecoder
         var lowering = new Lowering(instruction, op, modeKey, _model) { FlagsDead = flagsDead };
         if (instruction.IsInvalid)
         {
-            // All bytes that tell it from an instruction: when one of them changes it may be one.
-            op->Length = (byte)Math.Clamp(instruction.Length, 1, MaximumLength);
+            op->Length = 1;
             if (instruction.Length == TooLong)
-                Refusals.TooLong(ref lowering);
+                Unimplemented.TooLong(ref lowering);
             else
-                Refusals.Undefined(ref lowering);
+                Unimplemented.Undefined(ref lowering);
         }
         else
         {

@@ -46,9 +46,10 @@ public sealed unsafe class Interpreter
         set => field = _stepper.Monitor = _cache.Monitor = value;
     }
 
-    /// <summary>Runs a CPU for at most <paramref name="budget"/> instructions, exactly, or until it halts, shuts down or cannot go on.</summary>
+    /// <summary>Runs a CPU for at most <paramref name="budget"/> instructions, or until it halts, shuts down or cannot go on.</summary>
+    /// <param name="exact">To the last of them. Otherwise a block that is longer than what is left waits for the next turn: one by one its instructions cost more.</param>
     /// <returns>Instructions retired.</returns>
-    public long Run(Cpu cpu, long budget)
+    public long Run(Cpu cpu, long budget, bool exact)
     {
         CpuState* s = cpu.State;
         s->Budget = budget;
@@ -88,6 +89,8 @@ public sealed unsafe class Interpreter
             {
                 if (GiveHeldBack(s))
                     continue;
+                if (!exact && block != null && s->Budget < budget)
+                    break;
                 if (s->Exit == ExitReason.None)
                     Step(cpu);
                 else

@@ -295,7 +295,7 @@ public sealed unsafe partial class LocalApic : ILocalApic, ITimed, ISnapshotted
         bool waits = (vector >= 0 && vector >> 4 > ProcessorPriority >> 4) || ((_pin[0] | _externalMessage) && ExternalInterruptWaits);
         _cpu.HasInterrupt = waits;
         if (waits)
-            _cpu.RequestExit();
+            _cpu.Alert();
     }
 
     /// <inheritdoc/>

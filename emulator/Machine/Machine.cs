@@ -40,6 +40,9 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     private long _sliceBudget;
     private CpuState* _running;
 
+    /// <summary>No other CPU can execute until something wakes it.</summary>
+    private bool _alone;
+
     private ulong _nextEvent;
     private int _turn;
     private int _listPosition;
@@ -75,7 +78,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         _agents = new ModelledCpu[options.CpuCount];
         for (int i = 0; i < _cpus.Length; i++)
         {
-            var cpu = new Cpu(new CpuIndex(i), options.Model, Memory, Bus, options.Profile, options.Profile.StoreBuffer) { Clock = this, Topology = new CpuTopology(options.CpuCount) };
+            var cpu = new Cpu(new CpuIndex(i), options.Model, Memory, Bus, options.Profile, options.Profile.StoreBuffer) { Clock = this, OnAlert = GiveWay, Topology = new CpuTopology(options.CpuCount) };
             cpu.State->RandomState = options.Seed + ((ulong)i << 32);
             var apic = new LocalApic(cpu, Fabric, this);
             cpu.Apic = apic;
@@ -149,6 +152,24 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         _nextEvent = 0;
         if (_running != null)
             _running->ExitRequested = 1;
+        // A slice of one that runs alone is longer than a timer may be late.
+        if (_alone)
+            EndSliceEarly();
+    }
+
+    /// <summary>An event waits for a CPU: one that runs alone makes room for it.</summary>
+    private void GiveWay(Cpu to)
+    {
+        if (_alone && _running != to.State)
+            EndSliceEarly();
+    }
+
+    private void EndSliceEarly()
+    {
+        if (_running == null)
+            return;
+        _running->ExitRequested = 1;
+        _running->YieldRequested = 1;
     }
 
     /// <summary>Asks the machine to stop after the present instruction; for devices.</summary>
@@ -190,7 +211,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         get
         {
             foreach (Cpu cpu in _cpus)
-                if (cpu.State->Activity is Activity.Halted or Activity.Waiting or Activity.Frozen && (cpu.State->SystemFlags & Rflags.If) != 0)
+                if (cpu.State->Activity is Activity.Halted or Activity.Waiting && (cpu.State->SystemFlags & Rflags.If) != 0)
                     return true;
             return false;
         }
@@ -207,7 +228,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         long retired;
         if (_coherent)
         {
-            retired = _interpreter.Run(cpu, 1);
+            retired = _interpreter.Run(cpu, 1, exact: true);
             ran = retired != 0;
         }
         else
@@ -231,7 +252,6 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
                 Activity.Halted => (cpu.State->SystemFlags & Rflags.If) != 0 ? "halted" : "halted with interrupts off",
                 Activity.Shutdown => "shut down",
                 Activity.WaitForSipi => "waiting for SIPI",
-                Activity.Frozen => "frozen by an x87 exception",
                 _ => "in MWAIT",
             };
             parts.Add($"CPU {cpu.Index} {state} at 0x{cpu.State->Rip:x}");

@@ -78,7 +78,10 @@ public sealed record MachineOptions
     public ulong Seed { get; init; } = 1;
     public ScheduleKind Schedule { get; init; } = ScheduleKind.RoundRobin;
 
-    /// <summary>Instructions that a CPU runs before the next one's turn; under <see cref="ScheduleKind.Random"/> the most.</summary>
+    /// <summary>
+    /// Instructions that a CPU runs before the next one's turn; under <see cref="ScheduleKind.Random"/> the most. A coherent CPU stops before a block that exceeds
+    /// them, and goes on where no other can execute.
+    /// </summary>
     public int Quantum { get; init; } = 256;
 
     /// <summary>Of <see cref="ScheduleKind.Pct"/>: the depth d, from 1; priorities change d - 1 times.</summary>

@@ -54,10 +54,26 @@ public sealed unsafe partial class Machine
         {
             int i = _turn;
             _turn = _turn + 1 == _cpus.Length ? 0 : _turn + 1;
-            if (RunFor(i, _cpus.Length == 1 ? SoloQuantum : Options.Quantum, limit, random: null))
+            _alone = IsAlone(i);
+            if (RunFor(i, _alone ? SoloQuantum : Options.Quantum, limit, random: null))
                 return true;
         }
+        _alone = false;
         return false;
+    }
+
+    /// <summary>True where no other CPU waits for its turn, and none can want it but by an event or an interrupt.</summary>
+    private bool IsAlone(int index)
+    {
+        if (_cpus.Length == 1)
+            return true;
+        // How much a modelled CPU may do before the next one is part of what its schedule explores.
+        if (!_coherent)
+            return false;
+        foreach (Cpu cpu in _cpus)
+            if (cpu.Index.Value != index && (cpu.State->Activity == Activity.Waiting || MayExecute(cpu)))
+                return false;
+        return true;
     }
 
     private bool RunRandomSlice(ulong limit)
@@ -102,7 +118,8 @@ public sealed unsafe partial class Machine
         ulong untilTimer = _nextEvent > _sliceStart ? _nextEvent - _sliceStart : 1;
         long budget = (long)Math.Min(Math.Min((ulong)quantum, limit), untilTimer);
         BeginSlice(cpu, budget);
-        long retired = _coherent ? _interpreter.Run(cpu, budget)
+        // Only a timer and the limit must be met exactly.
+        long retired = _coherent ? _interpreter.Run(cpu, budget, exact: budget != quantum)
             : random == null ? _agents[index].Run(budget)
             : RunRandomly(_agents[index], budget, random);
         EndSlice(cpu, retired);
@@ -119,9 +136,9 @@ public sealed unsafe partial class Machine
             return (cpu.Mailbox & Mail.Sipi) != 0;
         if (s->Activity == Activity.Waiting && MonitoredLine.Triggered(s))
             return true;
-        if ((cpu.Mailbox & Mail.Nmi) != 0 && s->NmiBlocked == 0 && s->Activity is Activity.Halted or Activity.Waiting or Activity.Frozen)
+        if ((cpu.Mailbox & Mail.Nmi) != 0 && s->NmiBlocked == 0 && s->Activity is Activity.Halted or Activity.Waiting)
             return true;
-        return s->Activity is Activity.Halted or Activity.Waiting or Activity.Frozen && (s->SystemFlags & Rflags.If) != 0 && cpu.HasInterrupt;
+        return s->Activity is Activity.Halted or Activity.Waiting && (s->SystemFlags & Rflags.If) != 0 && cpu.HasInterrupt;
     }
 
     private long RunRandomly(ModelledCpu agent, long budget, DeterministicRandom random)

@@ -81,17 +81,15 @@ public sealed unsafe class ProcessorTests
         Assert.Equal(Vector.InvalidOpcode, skylake.Run(a => a.vmcall()));
     }
 
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void PendingException_WithNeClear_LeavesBeforeTheInstructionUnlessIgnneIsAsserted(bool ignored)
+    [Fact]
+    public void WhatWeLack_StopsTheMachineWithAMessage()
     {
         using var cpu = new TestCpu();
         cpu.S->Paging.Cr0 &= ~ControlBits.Cr0Ne;
         cpu.S->Floating.Status = X87Status.Summary | X87Status.ZeroDivide;
-        cpu.S->Floating.Error = ignored ? NumericError.Reported | NumericError.Ignored : NumericError.Reported;
         cpu.Run(a => a.wait());
-        Assert.Equal((ignored ? ExitReason.None : ExitReason.NumericError, TestCpu.CodeAt + (ignored ? 1UL : 0)), (cpu.S->Exit, cpu.S->Rip));
+        Assert.Equal(ExitReason.Unsupported, cpu.S->Exit);
+        Assert.Contains("FERR#", cpu.Cpu.StopMessage);
     }
 
     [Fact]
