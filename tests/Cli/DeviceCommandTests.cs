@@ -157,6 +157,7 @@ public sealed class DeviceCommandTests : IDisposable
     [InlineData("--at 10k", "--snapshot FILE")]
     [InlineData("--snapshot f --at soon", "is not a number of instructions")]
     [InlineData("--snapshot no/such/folder", "cannot be written")]
+    [InlineData("--record-input no/such/folder", "cannot be written")]
     [InlineData("--restore nothing", "there is no such file")]
     [InlineData("--restore nothing --cpus 2", "the machine comes from a file")]
     public void Boot_OptionThatCannotBe_IsRefusedInOneLine(string options, string expected)
@@ -166,6 +167,7 @@ public sealed class DeviceCommandTests : IDisposable
         Assert.Equal(ExitCode.Usage, run.Code);
         Assert.Contains(expected, run.Error);
         Assert.Single(run.Error.TrimEnd('\n').Split('\n'));
+        Assert.Equal("", run.Out);
     }
 
     private static void Command(Assembler a, int sector, byte command)

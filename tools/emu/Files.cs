@@ -44,6 +44,26 @@ public static class Files
         }
     }
 
+    /// <summary>Makes sure, before long work, that its result can be written: what the host objects to becomes one line. A file that is there stays as it is.</summary>
+    public static void RequireWritable(string? path, string where)
+    {
+        if (path == null)
+            return;
+        bool isNew = !File.Exists(path);
+        try
+        {
+            using (new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite))
+            {
+            }
+            if (isNew)
+                File.Delete(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            throw new UsageException($"{path} cannot be written: {e.Message.ReplaceLineEndings(" ").TrimEnd('.')}", where, "name a file in a folder that exists and may be written to");
+        }
+    }
+
     /// <summary>Writes a text file; what the host objects to becomes one line.</summary>
     public static void WriteText(string path, string text, string where)
     {

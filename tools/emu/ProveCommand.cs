@@ -41,6 +41,8 @@ public static class ProveCommand
         command.SetAction(parsed =>
         {
             ExplorationOptions bounds = explore.Read(parsed);
+            Files.RequireWritable(parsed.GetValue(save), "--save");
+            Files.RequireWritable(parsed.GetValue(checkpoint), "--checkpoint");
             GuestSubject subject;
             ReadOnlyMemory<byte> bytes;
             string name;

@@ -24,6 +24,7 @@ public static class ScenarioCommand
             string? file = parsed.GetValue(save);
             if (file != null && parsed.GetRequiredValue(files).Length != 1)
                 throw new UsageException("one witness cannot be of several scenarios", "--save", "give one scenario at a time");
+            Files.RequireWritable(file, "--save");
             Scenario[] scenarios = [.. parsed.GetRequiredValue(files).Select(Load)];
             var results = new List<ScenarioResult>();
             foreach (Scenario scenario in scenarios)

@@ -25,6 +25,7 @@ internal sealed class StateArguments
         string? at = parsed.GetValue(_at);
         if (parsed.GetValue(_snapshot) is not { } path)
             return at == null ? null : throw new UsageException("there is no snapshot to take", "--at", "name its file with --snapshot FILE");
+        Files.RequireWritable(path, "--snapshot");
         if (at == null)
             return new SnapshotSettings(path, null);
         return Quantities.TryCount(at, out ulong n) ? new SnapshotSettings(path, n) : throw new UsageException($"\"{at}\" is not a number of instructions", "--at", "write, for example, 500k or 10M");

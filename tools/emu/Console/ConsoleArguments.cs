@@ -44,6 +44,7 @@ internal sealed class ConsoleArguments
         if (expect != null && replay != null)
             throw new UsageException("--expect is given as well", "--replay-input", "take the input from one of them");
         bool connect = (_console == null || parsed.GetValue(_console)) && expect == null && replay == null;
+        Files.RequireWritable(parsed.GetValue(_record), "--record-input");
         return new ConsoleSettings(connect, expect, parsed.GetValue(_record), replay, idle, MachineArguments.Instructions(parsed.GetValue(_limit)) ?? ulong.MaxValue);
     }
 }

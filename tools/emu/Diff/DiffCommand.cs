@@ -90,6 +90,7 @@ public static class DiffCommand
 
     private static int Run(SessionOptions options, Terminal terminal, bool byCode, string? record)
     {
+        Files.RequireWritable(record, "--record");
         Checks? checks = record == null ? null : ReadChecks(record);
         terminal.Out.WriteLine($"{DiffModes.Describe(options.Modes)}, seed {options.Seed}");
         var session = new Session(options);

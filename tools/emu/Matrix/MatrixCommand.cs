@@ -111,9 +111,7 @@ public static class MatrixCommand
 
     private static int Explore(Terminal terminal, ExploredMatrix matrix, IReadOnlyList<MatrixCell> cells, string? html, bool json)
     {
-        // Before the work, so that it is not done in vain.
-        if (html != null)
-            Files.WriteText(html, "", "--html");
+        Files.RequireWritable(html, "--html");
         IReadOnlyList<ExploredCell> verdicts = matrix.Run(cells, terminal);
         if (html != null)
             Files.WriteText(html, ExploredReport.Page(matrix, verdicts), "--html");
