@@ -134,7 +134,7 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>Vector of the last start-up IPI: execution starts at vector × 0x1000.</summary>
     public byte SipiVector { get; private set; }
 
-    /// <summary>What was asked for that we lack; set with <see cref="ExitReason.Unsupported"/>.</summary>
+    /// <summary>Why the CPU cannot go on; set with <see cref="ExitReason.Unsupported"/>.</summary>
     public string? StopMessage { get; set; }
 
     /// <summary>Gates and returns that passed all checks lately, and whose checks need not be made again while their bytes are the same.</summary>
@@ -142,6 +142,9 @@ public sealed unsafe class Cpu : IDisposable
 
     /// <summary>Called by every event that serialises: empties the prefetch queue. The store buffer is drained by <see cref="Serialise"/> itself.</summary>
     public Action? OnSerialise { get; set; }
+
+    /// <summary>The pin FERR#: called when an x87 exception is to be reported outside.</summary>
+    public Action? OnNumericError { get; set; }
 
     /// <summary>Called when an event or an interrupt waits for this CPU.</summary>
     public Action<Cpu>? OnAlert { get; set; }
@@ -156,12 +159,17 @@ public sealed unsafe class Cpu : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Cpu Of(CpuState* state) => Unsafe.As<Cpu>(GCHandle.FromIntPtr(state->Handle).Target!);
 
-    /// <summary>The guest asks for what we lack: the machine stops with this message. Always false, so that callers can return it.</summary>
-    public static bool Unsupported(CpuState* state, string message)
+    /// <summary>
+    /// The pin IGNNE#, which is asserted only while FERR# is: waiting x87 instructions execute from now on, until the exception is cleared.
+    /// </summary>
+    public void IgnoreNumericError()
     {
-        state->Exit = ExitReason.Unsupported;
-        Of(state).StopMessage = message;
-        return false;
+        ref FloatingState f = ref State->Floating;
+        if ((f.Error & NumericError.Reported) == 0)
+            return;
+        f.Error |= NumericError.Ignored;
+        if (State->Activity == Activity.Frozen)
+            State->Activity = Activity.Active;
     }
 
     /// <summary>

@@ -44,8 +44,11 @@ public enum ExitReason
     /// <summary>HLT was executed; RIP is behind it.</summary>
     Halt,
 
-    /// <summary>The guest asked for what we lack; <see cref="Cpu.StopMessage"/> says what.</summary>
+    /// <summary>There is no memory to execute from; <see cref="Cpu.StopMessage"/> says where.</summary>
     Unsupported,
+
+    /// <summary>The x87 instruction at RIP waits for an exception to be dealt with that is reported outside the CPU (CR0.NE = 0).</summary>
+    NumericError,
 }
 
 /// <summary>An exception that an instruction raised: a value, never a C# exception.</summary>
@@ -74,6 +77,9 @@ public enum Activity
 
     /// <summary>MWAIT.</summary>
     Waiting = 4,
+
+    /// <summary>Before a waiting x87 instruction, with FERR# asserted, until an interrupt or IGNNE#.</summary>
+    Frozen = 5,
 }
 
 /// <summary>

@@ -29,7 +29,9 @@ public unsafe struct FloatingState
 
     /// <summary>Abridged tags as FXSAVE stores them: bit i is 1 when Ri is not empty.</summary>
     public byte Tags;
-    private readonly byte _reserved;
+
+    /// <summary>How far the report of a pending exception by FERR# has got, while <see cref="X87Status.Summary"/> is set and CR0.NE is not.</summary>
+    public NumericError Error;
     public uint Mxcsr;
 
     /// <summary>XCR0: which components XSAVE and its kin handle.</summary>
@@ -43,6 +45,21 @@ public unsafe struct FloatingState
     public const ushort ControlAfterInit = 0x37F;
 
     public const uint MxcsrAfterPowerUp = 0x1F80;
+}
+
+/// <summary>
+/// The pins of the report with CR0.NE = 0 (SDM Vol. 1, "MS-DOS* Compatibility Sub-mode in the P6 Family and Pentium 4 Processors"). Both fall when ES does.
+/// </summary>
+[Flags]
+public enum NumericError : byte
+{
+    None = 0,
+
+    /// <summary>FERR# is asserted: a waiting instruction has met the exception.</summary>
+    Reported = 1,
+
+    /// <summary>IGNNE# is asserted: waiting instructions execute all the same.</summary>
+    Ignored = 2,
 }
 
 /// <summary>Bits of the x87 status word.</summary>

@@ -116,6 +116,8 @@ public static unsafe class SavedState
         f->Control = ControlWord(*(ushort*)image);
         f->Status = StatusWord(*(ushort*)(image + 2), f->Control);
         f->Tags = image[4];
+        if ((f->Status & X87Status.Summary) == 0)
+            f->Error = NumericError.None;
         f->Opcode = (ushort)(*(ushort*)(image + 6) & 0x7FF);
         (f->InstructionPointer, f->InstructionSelector) = Pointer(*(ulong*)(image + 8), layout);
         (f->DataPointer, f->DataSelector) = Pointer(*(ulong*)(image + 16), layout);

@@ -17,11 +17,17 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
     /// <summary>At this size everything is forgotten and decoded anew.</summary>
     private const int MaximumChunks = 24;
 
+    /// <summary>So many blocks of one page may wait for their bytes to come back; a store to the page looks at each.</summary>
+    private const int KeptInvalid = 256;
+
     private sealed class CodePage
     {
         /// <summary>Bit i: bytes of the i-th 64-byte line are decoded.</summary>
         public ulong Lines;
         public readonly List<nint> Blocks = [];
+
+        /// <summary>At so many blocks the invalid ones are let go.</summary>
+        public int PurgeAt = KeptInvalid;
     }
 
     private readonly PhysicalMemory _memory;
@@ -85,6 +91,8 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
         CodePage page = Watch(b->Physical);
         page.Lines |= LineMask(b->Physical, b->ByteCount);
         page.Blocks.Add((nint)b);
+        if (page.Blocks.Count >= page.PurgeAt)
+            Purge(page);
     }
 
     /// <summary>Declares that a page holds code (decoded or prefetched): from now on stores to it are seen.</summary>
@@ -111,6 +119,7 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
             if (Monitor == null)
                 page.Lines = 0;
             page.Blocks.Clear();
+            page.PurgeAt = KeptInvalid;
         }
         for (int i = 1; i < _chunks.Count; i++)
             NativeMemory.AlignedFree((void*)_chunks[i]);
@@ -179,6 +188,23 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
 
     private bool BytesMatch(Block* b) =>
         new ReadOnlySpan<byte>(b->Bytes, b->ByteCount).SequenceEqual(new ReadOnlySpan<byte>(_memory.Pointer(b->Physical), b->ByteCount));
+
+    /// <summary>Lets go of a page's invalid blocks. Their room comes back with <see cref="Clear"/>: links to them lead to their first handler still.</summary>
+    private void Purge(CodePage page)
+    {
+        page.Blocks.RemoveAll(p =>
+        {
+            Block* b = (Block*)p;
+            if (b->Valid != 0)
+                return false;
+            Block** link = &_buckets[Hash(b->Physical)];
+            while (*link != b)
+                link = &(*link)->Chain;
+            *link = b->Chain;
+            return true;
+        });
+        page.PurgeAt = 2 * page.Blocks.Count + KeptInvalid;
+    }
 
     private CodePage Watch(ulong physical)
     {

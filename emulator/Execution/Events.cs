@@ -62,6 +62,12 @@ public static unsafe class Events
                 s->Exit = ExitReason.None;
                 s->Activity = Activity.Halted;
                 break;
+            case ExitReason.NumericError:
+                s->Exit = ExitReason.None;
+                s->Activity = Activity.Frozen;
+                s->Floating.Error |= NumericError.Reported;
+                cpu.OnNumericError?.Invoke();
+                break;
         }
     }
 

@@ -82,11 +82,12 @@ public sealed unsafe class InstructionDecoder
         var lowering = new Lowering(instruction, op, modeKey, _model) { FlagsDead = flagsDead };
         if (instruction.IsInvalid)
         {
-            op->Length = 1;
+            // All bytes that tell it from an instruction: when one of them changes it may be one.
+            op->Length = (byte)Math.Clamp(instruction.Length, 1, MaximumLength);
             if (instruction.Length == TooLong)
-                Unimplemented.TooLong(ref lowering);
+                Refusals.TooLong(ref lowering);
             else
-                Unimplemented.Undefined(ref lowering);
+                Refusals.Undefined(ref lowering);
         }
         else
         {

@@ -37,6 +37,8 @@ public sealed unsafe class ModelledCpu : IDisposable
     private readonly CodeCache _cache;
     private readonly CodeHistory _history;
     private readonly CpuState* _s;
+    private readonly bool _fetchesOnDemand;
+    private readonly bool _comparesLinear;
     private bool _flushed = true;
     private int _sinceDrain;
 
@@ -48,6 +50,8 @@ public sealed unsafe class ModelledCpu : IDisposable
         _history = history;
         _s = cpu.State;
         Queue = new PrefetchQueue(cpu.Profile);
+        _fetchesOnDemand = cpu.Profile.Depth == 0;
+        _comparesLinear = cpu.Profile.CompareBy == CompareBy.Linear;
         cpu.OnSerialise = Serialised;
         cpu.StoreBuffer.OnDrain = Drained;
     }
@@ -65,7 +69,11 @@ public sealed unsafe class ModelledCpu : IDisposable
     public XmcMonitor? Monitor { get; set; }
 
     /// <summary>Linear address of the next instruction.</summary>
-    public ulong LinearRip => (_s->ModeKey & ModeKey.CodeSizeMask) == 2 ? _s->Rip : (_s->Cs.Base + _s->Rip) & uint.MaxValue;
+    public ulong LinearRip
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (_s->ModeKey & ModeKey.CodeSizeMask) == 2 ? _s->Rip : (_s->Cs.Base + _s->Rip) & uint.MaxValue;
+    }
 
     /// <summary>True when less than half of the queue is filled, as it is behind a branch: time for a fetch event.</summary>
     public bool WantsToFetch => _flushed || Queue.Start != LinearRip || Queue.IsHalfEmpty;
@@ -74,7 +82,7 @@ public sealed unsafe class ModelledCpu : IDisposable
     public int FetchCandidates(Span<ulong> units)
     {
         Resync();
-        return Queue.Profile.Depth == 0 ? 0 : Queue.Candidates(units);
+        return _fetchesOnDemand ? 0 : Queue.Candidates(units);
     }
 
     /// <summary>The unit that the next instruction lacks, which executing it would fetch; null where it is all in the queue.</summary>
@@ -121,7 +129,7 @@ public sealed unsafe class ModelledCpu : IDisposable
     public void FetchAll()
     {
         Resync();
-        if (Queue.Profile.Depth == 0)
+        if (_fetchesOnDemand)
             return;
         for (ulong unit = Queue.NextInOrder(); unit != ulong.MaxValue; unit = Queue.NextInOrder())
         {
@@ -183,7 +191,7 @@ public sealed unsafe class ModelledCpu : IDisposable
         if (((ulong)s->DebugArmed | s->PendingDebug) != 0 && DebugRegisters.BreaksBefore(s, LinearRip))
             return true;
         Resync();
-        if (Queue.Profile.Depth == 0 && Queue.Ready != 0)
+        if (_fetchesOnDemand && Queue.Ready != 0)
             Queue.Flush(Queue.Start);
         Stepper.Entry* decoded;
         while ((decoded = Queue.Ready == 0 ? null : _stepper.Decode(s, Queue.Bytes, Math.Min(Queue.Ready, InstructionDecoder.MaximumLength))) == null)
@@ -280,8 +288,7 @@ public sealed unsafe class ModelledCpu : IDisposable
     /// <summary>The CPU's own store reached bytes that it had prefetched: they are fetched again (SDM, "Self-Modifying Code").</summary>
     private void Drained(PendingStore store)
     {
-        bool linear = Queue.Profile.CompareBy == CompareBy.Linear;
-        if (Queue.Ready != 0 && Queue.Overlaps(linear ? store.Linear : store.Address, store.Size, linear))
+        if (Queue.Ready != 0 && Queue.Overlaps(_comparesLinear ? store.Linear : store.Address, store.Size, _comparesLinear))
             _flushed = true;
     }
 
@@ -335,21 +342,17 @@ public sealed unsafe class ModelledCpu : IDisposable
 
     private bool OwnStoreWaits(ulong linear, ulong physical, int length)
     {
-        bool byLinear = Queue.Profile.CompareBy == CompareBy.Linear;
-        return Cpu.StoreBuffer.Count != 0 && Cpu.StoreBuffer.Overlaps(byLinear ? linear : physical, length, byLinear);
+        return Cpu.StoreBuffer.Count != 0 && Cpu.StoreBuffer.Overlaps(_comparesLinear ? linear : physical, length, _comparesLinear);
     }
 
     /// <summary>
     /// True when a store of this CPU that still waits in its buffer changes the instruction that it is about to execute: a write to code that is
     /// prefetched empties the queue (SDM, "Self-Modifying Code"), and not only when it has reached memory.
     /// </summary>
-    private bool OwnStoreTouches(int length)
-    {
-        bool byLinear = Queue.Profile.CompareBy == CompareBy.Linear;
-        return Cpu.StoreBuffer.Overlaps(byLinear ? Queue.Start : Queue.PhysicalOf(Queue.Start), length, byLinear);
-    }
+    private bool OwnStoreTouches(int length) =>
+        Cpu.StoreBuffer.Overlaps(_comparesLinear ? Queue.Start : Queue.PhysicalOf(Queue.Start), length, _comparesLinear);
 
-    private ulong? OwnLinear(ulong unit) => Queue.Profile.CompareBy == CompareBy.Linear ? unit : null;
+    private ulong? OwnLinear(ulong unit) => _comparesLinear ? unit : null;
 
     private bool Matches(int length)
     {

@@ -26,7 +26,10 @@ public sealed unsafe class Stepper : IDisposable
         public ulong Rip;
         public uint ModeKey;
         public int Length;
-        private readonly ulong _pad0, _pad1;
+
+        /// <summary>The entry that served after this one the last time: nearly always it does so again.</summary>
+        public Entry* Next;
+        private readonly ulong _pad;
         public Block Block;
         public Op Op;
         public Op Stop;
@@ -34,6 +37,7 @@ public sealed unsafe class Stepper : IDisposable
 
     private readonly Entry* _entries;
     private readonly InstructionDecoder _decoder;
+    private Entry* _last;
 
     /// <summary>Who checks cross-modifying code as the coherent machine steps; the modelled one asks by itself.</summary>
     internal XmcMonitor? Monitor { get; set; }
@@ -43,11 +47,25 @@ public sealed unsafe class Stepper : IDisposable
         _decoder = decoder;
         _entries = (Entry*)NativeMemory.AlignedAlloc((nuint)(Entries * sizeof(Entry)), 64);
         NativeMemory.Clear(_entries, (nuint)(Entries * sizeof(Entry)));
+        for (int i = 0; i < Entries; i++)
+            _entries[i].Next = _entries;
+        _last = _entries;
     }
 
     /// <summary>The decoded form of the instruction at RIP that these bytes begin, or null when they are too few to tell.</summary>
     /// <param name="bytes">16 readable bytes, of which <paramref name="available"/> count.</param>
     internal Entry* Decode(CpuState* s, byte* bytes, int available)
+    {
+        Entry* guess = _last->Next;
+        if (Serves(guess, s, bytes, available))
+            return _last = guess;
+        Entry* found = LookUp(s, bytes, available);
+        if (found != null)
+            _last = _last->Next = found;
+        return found;
+    }
+
+    private Entry* LookUp(CpuState* s, byte* bytes, int available)
     {
         // The first bytes take part, so that the versions of a patched instruction do not push each other out.
         uint hash = (uint)s->Rip ^ (uint)(s->Rip >> 13) ^ s->ModeKey << 5 ^ (uint)(*(ushort*)bytes * 0x9E37u >> 6);
@@ -142,15 +160,15 @@ public sealed unsafe class Stepper : IDisposable
     {
         if (!_decoder.TryDecode(bytes, available, s->Rip, s->ModeKey, out Instruction instruction))
             return null;
-        // What is no instruction is so because of all the bytes that the decoder looked at, not of the first alone.
-        int length = Math.Clamp(instruction.Length, 1, InstructionDecoder.MaximumLength);
         *e = default;
+        e->Next = _entries;
         e->Rip = e->Block.Rip = s->Rip;
         e->ModeKey = e->Block.ModeKey = s->ModeKey;
         e->Block.RipMask = BlockBuilder.RipMask(s->ModeKey);
         e->Block.InstructionCount = 1;
         e->Block.Valid = 1;
         _decoder.Lower(instruction, &e->Op, s->ModeKey);
+        int length = e->Op.Length;
         // One step never chains on: without store-buffer-free TLB entries Fast could still serve it, but then ends here as well.
         e->Stop.Position = 1;
         e->Stop.InstructionsBefore = 1;

@@ -91,7 +91,7 @@ internal sealed unsafe class ExploredMachine : IDisposable
     /// <summary>Events executed: instructions, interrupts taken, stores drained, messages delivered.</summary>
     public long Events { get; set; }
 
-    /// <summary>What stopped this path for good, such as an instruction that is not implemented.</summary>
+    /// <summary>What stopped this path for good, such as executing where no memory is.</summary>
     public string? Problem { get; set; }
 
     /// <summary>A fault of the protocol that ends this path.</summary>

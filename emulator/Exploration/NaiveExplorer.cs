@@ -9,7 +9,7 @@ namespace Emu.Exploration;
 /// <param name="Transitions">Events tried.</param>
 /// <param name="IsComplete">False when it was given up at the bound.</param>
 /// <param name="Ways">Of each outcome the events of one way to it.</param>
-/// <param name="Problem">What stopped the machine for good, such as an instruction that is not implemented.</param>
+/// <param name="Problem">What stopped the machine for good, such as executing where no memory is.</param>
 public sealed record NaiveResult(
     IReadOnlyList<string> Outcomes, IReadOnlyDictionary<string, string> Ways, long States, long Transitions, bool IsComplete, string? Problem, TimeSpan Elapsed);
 

@@ -61,8 +61,8 @@ public static unsafe class Chain
     /// <summary>Leaves before the instruction: the fault recorded in the state is to be delivered, and nothing of it was committed.</summary>
     public static Op* Fault(CpuState* s, Op* op)
     {
-        // What we lack leaves by the same road.
-        if (s->Exit != ExitReason.Unsupported)
+        // Other reasons to leave before the instruction take the same road.
+        if (s->Exit is not (ExitReason.Unsupported or ExitReason.NumericError))
             s->Exit = ExitReason.Fault;
         return LeaveBefore(s, op);
     }

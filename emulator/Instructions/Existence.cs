@@ -67,7 +67,7 @@ public static class Existence
         // On every model: what came before the Pentium Pro, and what is encoded as a hint that older processors ignore.
         CpuidFeature.INTEL8086 or CpuidFeature.INTEL8086_ONLY or CpuidFeature.INTEL186 or CpuidFeature.INTEL286 or CpuidFeature.INTEL286_ONLY
             or CpuidFeature.INTEL386 or CpuidFeature.INTEL386_ONLY or CpuidFeature.INTEL386_A0_ONLY or CpuidFeature.INTEL486
-            or CpuidFeature.INTEL486_A_ONLY or CpuidFeature.UDBG or CpuidFeature.CPUID or CpuidFeature.PAUSE or CpuidFeature.RDPMC
+            or CpuidFeature.INTEL486_A_ONLY or CpuidFeature.UDBG or CpuidFeature.CPUID or CpuidFeature.PAUSE or CpuidFeature.RDPMC or CpuidFeature.SMM
             or CpuidFeature.CET_IBT or CpuidFeature.CLDEMOTE or CpuidFeature.MPX => true,
         _ => false,
     };

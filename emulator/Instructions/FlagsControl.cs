@@ -38,7 +38,7 @@ public static unsafe class FlagsControl
     public static void Lahf(ref Lowering l)
     {
         if (l.CodeBits == 64 && !l.Model.Has(CpuFeature.LahfLm))
-            Unimplemented.Undefined(ref l);
+            Refusals.Undefined(ref l);
         else
             l.Use(&LoadAh);
     }
@@ -46,7 +46,7 @@ public static unsafe class FlagsControl
     public static void Sahf(ref Lowering l)
     {
         if (l.CodeBits == 64 && !l.Model.Has(CpuFeature.LahfLm))
-            Unimplemented.Undefined(ref l);
+            Refusals.Undefined(ref l);
         else
             l.Use(&StoreAh);
     }

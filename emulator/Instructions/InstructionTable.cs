@@ -6,8 +6,8 @@ using static Emu.Instructions.Conditions;
 namespace Emu.Instructions;
 
 /// <summary>
-/// The instruction set: one line per mnemonic, which names the family method that selects handlers. What stands in no line stops the machine
-/// with a message, by <see cref="Unimplemented"/>.
+/// The instruction set: one line per mnemonic, which names the family method that selects handlers. What stands in no line is #UD, and missing in
+/// the ledger.
 /// </summary>
 public static unsafe class InstructionTable
 {
@@ -18,7 +18,7 @@ public static unsafe class InstructionTable
         bool vexInRealMode = (l.Mode & ModeKey.Real) != 0 && l.Instruction.Encoding != EncodingKind.Legacy;
         if (vexInRealMode || !Existence.Has(l.Model, l.Instruction))
         {
-            Unimplemented.Undefined(ref l);
+            Refusals.Undefined(ref l);
             return;
         }
         switch (l.Instruction.Mnemonic)

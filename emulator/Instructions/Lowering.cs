@@ -45,9 +45,6 @@ public enum LoweringOutcome
 
     /// <summary>It is #UD: invalid, or not there on the CPU model.</summary>
     Undefined,
-
-    /// <summary>It stops the machine with a message.</summary>
-    Unimplemented,
 }
 
 /// <summary>

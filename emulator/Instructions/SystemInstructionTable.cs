@@ -23,7 +23,7 @@ public static unsafe class SystemInstructionTable
             case Mnemonic.Wrgsbase: ModelRegisters.WriteBase(ref l, SegmentIndex.Gs); break;
 
             // Descriptor tables. At CPL 3 some would fault in their operand first; the CPUs at hand look at the privilege before.
-            case Mnemonic.Lldt or Mnemonic.Ltr or Mnemonic.Lmsw when (l.Mode & (ModeKey.User | ModeKey.Real)) == ModeKey.User: Unimplemented.Privileged(ref l); break;
+            case Mnemonic.Lldt or Mnemonic.Ltr or Mnemonic.Lmsw when (l.Mode & (ModeKey.User | ModeKey.Real)) == ModeKey.User: Refusals.Privileged(ref l); break;
             case Mnemonic.Lgdt: TableInstructions.Load(ref l, interrupt: false, OperandSize(l.Instruction.Code)); break;
             case Mnemonic.Lidt: TableInstructions.Load(ref l, interrupt: true, OperandSize(l.Instruction.Code)); break;
             case Mnemonic.Sgdt: TableInstructions.Store(ref l, interrupt: false); break;
@@ -73,8 +73,8 @@ public static unsafe class SystemInstructionTable
             case Mnemonic.Int1: SoftwareInterrupts.Int1(ref l); break;
             case Mnemonic.Into: SoftwareInterrupts.Into(ref l); break;
             // "#UD if an attempt is made to execute this instruction when the processor is not in SMM", which it never is.
-            case Mnemonic.Rsm: Unimplemented.UndefinedByName(ref l); break;
-            case Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2: Unimplemented.UndefinedByName(ref l); break;
+            case Mnemonic.Rsm: Refusals.UndefinedByName(ref l); break;
+            case Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2: Refusals.UndefinedByName(ref l); break;
 
             // Waiting and ordering
             case Mnemonic.Hlt: Waiting.Hlt(ref l); break;
@@ -96,7 +96,7 @@ public static unsafe class SystemInstructionTable
 
             default:
                 if (!VectorInstructionTable.TryLower(ref l))
-                    Unimplemented.Lower(ref l);
+                    Refusals.Undefined(ref l);
                 break;
         }
     }
@@ -127,7 +127,7 @@ public static unsafe class SystemInstructionTable
             case Mnemonic.Mov when register.IsCR(): ControlMoves.LoadControl(ref l); break;
             case Mnemonic.Mov when register.IsDR() && destination: ControlMoves.StoreDebug(ref l); break;
             case Mnemonic.Mov when register.IsDR(): ControlMoves.LoadDebug(ref l); break;
-            default: Unimplemented.Undefined(ref l); break; // Test registers went with the Pentium.
+            default: Refusals.Undefined(ref l); break; // Test registers went with the Pentium.
         }
     }
 

@@ -211,7 +211,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         get
         {
             foreach (Cpu cpu in _cpus)
-                if (cpu.State->Activity is Activity.Halted or Activity.Waiting && (cpu.State->SystemFlags & Rflags.If) != 0)
+                if (cpu.State->Activity is Activity.Halted or Activity.Waiting or Activity.Frozen && (cpu.State->SystemFlags & Rflags.If) != 0)
                     return true;
             return false;
         }
@@ -252,6 +252,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
                 Activity.Halted => (cpu.State->SystemFlags & Rflags.If) != 0 ? "halted" : "halted with interrupts off",
                 Activity.Shutdown => "shut down",
                 Activity.WaitForSipi => "waiting for SIPI",
+                Activity.Frozen => "frozen by an x87 exception",
                 _ => "in MWAIT",
             };
             parts.Add($"CPU {cpu.Index} {state} at 0x{cpu.State->Rip:x}");

@@ -75,6 +75,7 @@ public sealed unsafe partial class Machine
         new DebugConsole(b => DebugOutput?.Invoke(b)).AttachTo(Bus);
         Add(new PostPort()).AttachTo(Bus);
         new DebugExit(GuestExit).AttachTo(Bus);
+        new NumericErrorPort(_cpus, Irqs.Line(NumericErrorPort.Irq)).AttachTo(Bus);
 
         A20Gate a20 = Add(new A20Gate(Memory, ForgetTranslations));
         Keyboard = Add(new KeyboardController(Irqs.Line(KeyboardController.KeyboardIrq), Irqs.Line(KeyboardController.AuxiliaryIrq), GuestReset, a20));

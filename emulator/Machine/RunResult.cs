@@ -17,7 +17,7 @@ public enum StopReason
     /// <summary>Whoever runs the machine has ended it.</summary>
     Ended,
 
-    /// <summary>The guest asked for what is not implemented, or executed where no memory is.</summary>
+    /// <summary>The guest executed where no memory is.</summary>
     Unsupported,
     ResetRequested,
 

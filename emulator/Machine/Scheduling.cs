@@ -136,9 +136,9 @@ public sealed unsafe partial class Machine
             return (cpu.Mailbox & Mail.Sipi) != 0;
         if (s->Activity == Activity.Waiting && MonitoredLine.Triggered(s))
             return true;
-        if ((cpu.Mailbox & Mail.Nmi) != 0 && s->NmiBlocked == 0 && s->Activity is Activity.Halted or Activity.Waiting)
+        if ((cpu.Mailbox & Mail.Nmi) != 0 && s->NmiBlocked == 0 && s->Activity is Activity.Halted or Activity.Waiting or Activity.Frozen)
             return true;
-        return s->Activity is Activity.Halted or Activity.Waiting && (s->SystemFlags & Rflags.If) != 0 && cpu.HasInterrupt;
+        return s->Activity is Activity.Halted or Activity.Waiting or Activity.Frozen && (s->SystemFlags & Rflags.If) != 0 && cpu.HasInterrupt;
     }
 
     private long RunRandomly(ModelledCpu agent, long budget, DeterministicRandom random)

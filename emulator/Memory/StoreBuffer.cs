@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace Emu.Memory;
@@ -26,6 +27,8 @@ public sealed class StoreBuffer
 {
     private readonly CpuIndex _owner;
     private readonly PhysicalMemory _memory;
+
+    /// <summary>As long as a power of two, so that positions wrap by a mask.</summary>
     private readonly PendingStore[] _ring;
     private int _head;
 
@@ -34,7 +37,7 @@ public sealed class StoreBuffer
         _owner = owner;
         _memory = memory;
         Capacity = capacity;
-        _ring = new PendingStore[Math.Max(1, capacity)];
+        _ring = new PendingStore[BitOperations.RoundUpToPowerOf2((uint)Math.Max(1, capacity))];
     }
 
     /// <summary>Entries that fit; a store into a full buffer drains the oldest first.</summary>
@@ -44,7 +47,7 @@ public sealed class StoreBuffer
     public int Count { get; private set; }
 
     /// <summary>The entry at a position, 0 being the oldest.</summary>
-    public PendingStore this[int position] => _ring[(_head + position) % _ring.Length];
+    public ref readonly PendingStore this[int position] => ref _ring[(_head + position) & (_ring.Length - 1)];
 
     /// <summary>Told of every store when it has reached memory.</summary>
     public Action<PendingStore>? OnDrain { get; set; }
@@ -62,7 +65,7 @@ public sealed class StoreBuffer
         }
         if (Count == Capacity)
             DrainOne();
-        _ring[(_head + Count) % _ring.Length] = new PendingStore(address, linear, value, size, rip);
+        _ring[(_head + Count) & (_ring.Length - 1)] = new PendingStore(address, linear, value, size, rip);
         Count++;
     }
 
@@ -73,7 +76,7 @@ public sealed class StoreBuffer
             return false;
         Policy?.Draining();
         PendingStore oldest = _ring[_head];
-        _head = (_head + 1) % _ring.Length;
+        _head = (_head + 1) & (_ring.Length - 1);
         Count--;
         Commit(oldest);
         return true;
@@ -92,7 +95,7 @@ public sealed class StoreBuffer
     {
         ulong value = _memory.Read(address, size);
         for (int i = 0; i < Count; i++)
-            value = Overlay(value, address, size, this[i]);
+            value = Overlay(value, address, size, in this[i]);
         return value;
     }
 
@@ -101,7 +104,7 @@ public sealed class StoreBuffer
     {
         for (int i = 0; i < Count; i++)
         {
-            PendingStore store = this[i];
+            ref readonly PendingStore store = ref this[i];
             ulong at = linear ? store.Linear : store.Address;
             if (at < address + (ulong)length && address < at + (ulong)store.Size)
                 return true;
@@ -124,7 +127,7 @@ public sealed class StoreBuffer
         entries.CopyTo(_ring);
     }
 
-    private void Commit(PendingStore store)
+    private void Commit(in PendingStore store)
     {
         _memory.Writer = new Writer(_owner.Value, store.Linear, store.Rip);
         _memory.Write(store.Address, store.Size, store.Value);
@@ -133,7 +136,7 @@ public sealed class StoreBuffer
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static ulong Overlay(ulong value, ulong address, int size, PendingStore store)
+    private static ulong Overlay(ulong value, ulong address, int size, in PendingStore store)
     {
         if (store.Address >= address + (ulong)size || address >= store.Address + (ulong)store.Size)
             return value;

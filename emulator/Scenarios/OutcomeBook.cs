@@ -118,7 +118,7 @@ internal sealed class OutcomeBook : IOutcome
     {
         uint waiting = 0;
         for (int i = 0; i < _scenario.CpuCount; i++)
-            if (DirectStart.ActivityOf(_machine.Cpus[i]) is Activity.Halted or Activity.Waiting && !IsAtAnEnd(i))
+            if (DirectStart.ActivityOf(_machine.Cpus[i]) is Activity.Halted or Activity.Waiting or Activity.Frozen && !IsAtAnEnd(i))
                 waiting |= 1U << i;
         Ending = new RunEnding(waiting != 0 ? RunEnd.Deadlock : RunEnd.Finished, waiting);
     }

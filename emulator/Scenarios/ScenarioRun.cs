@@ -45,7 +45,7 @@ internal sealed class ScenarioRun
     /// <summary>Events so far.</summary>
     public int Count { get; private set; }
 
-    /// <summary>What stopped the run for good, such as an instruction that is not implemented; null as long as nothing did.</summary>
+    /// <summary>What stopped the run for good, such as executing where no memory is; null as long as nothing did.</summary>
     public string? Problem { get; private set; }
 
     public Machine Machine => _machine;

@@ -81,15 +81,17 @@ public sealed unsafe class ProcessorTests
         Assert.Equal(Vector.InvalidOpcode, skylake.Run(a => a.vmcall()));
     }
 
-    [Fact]
-    public void WhatWeLack_StopsTheMachineWithAMessage()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void PendingException_WithNeClear_LeavesBeforeTheInstructionUnlessIgnneIsAsserted(bool ignored)
     {
         using var cpu = new TestCpu();
         cpu.S->Paging.Cr0 &= ~ControlBits.Cr0Ne;
         cpu.S->Floating.Status = X87Status.Summary | X87Status.ZeroDivide;
+        cpu.S->Floating.Error = ignored ? NumericError.Reported | NumericError.Ignored : NumericError.Reported;
         cpu.Run(a => a.wait());
-        Assert.Equal(ExitReason.Unsupported, cpu.S->Exit);
-        Assert.Contains("FERR#", cpu.Cpu.StopMessage);
+        Assert.Equal((ignored ? ExitReason.None : ExitReason.NumericError, TestCpu.CodeAt + (ignored ? 1UL : 0)), (cpu.S->Exit, cpu.S->Rip));
     }
 
     [Fact]

@@ -57,7 +57,7 @@ internal sealed partial class Comparison(string emu, string? qemu, string image,
     {
         static ChildResult Boot(string emu, int rounds) => ChildProcess.Run(emu, ["boot", "--profile", "p6", "--schedule", "round-robin", "--append", $"rounds={rounds}"]);
         ChildResult few = Boot(emu, 64);
-        ChildResult many = Boot(emu, 8000);
+        ChildResult many = Boot(emu, 20000);
         return (Instructions(many) - Instructions(few)) / (many.CpuSeconds - few.CpuSeconds) * 1e-6;
     }
 

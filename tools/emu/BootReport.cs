@@ -83,7 +83,7 @@ internal sealed class BootReport(Machine machine, string name, SymbolTable symbo
         StopReason.InstructionLimit => "instruction limit",
         StopReason.Idle => "idle",
         StopReason.Ended => result.ExitCode == ExitCode.Success ? "ended from outside" : "the session failed",
-        StopReason.Unsupported => "not implemented",
+        StopReason.Unsupported => "cannot go on",
         StopReason.ResetRequested => "the guest asked for a reset",
         StopReason.PowerOff => "the guest switched the machine off",
         _ => result.Reason.ToString(),

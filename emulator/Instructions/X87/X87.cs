@@ -48,6 +48,8 @@ public static unsafe partial class X87
         const ushort both = X87Status.Summary | X87Status.Busy;
         bool pending = (f.Status & ~f.Control & ExceptionMask) != 0;
         f.Status = (ushort)(pending ? f.Status | both : f.Status & ~both);
+        if (!pending)
+            f.Error = NumericError.None;
     }
 
     /// <summary>FNINIT, and the end of FNSAVE.</summary>
@@ -56,6 +58,7 @@ public static unsafe partial class X87
         ref FloatingState f = ref s->Floating;
         f.Control = FloatingState.ControlAfterInit;
         f.Status = 0;
+        f.Error = NumericError.None;
         f.Tags = 0;
         f.InstructionPointer = f.DataPointer = 0;
         f.InstructionSelector = f.DataSelector = f.Opcode = 0;
@@ -127,12 +130,19 @@ public static unsafe partial class X87
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool CheckPending(CpuState* s) => (s->Floating.Status & X87Status.Summary) == 0 || Report(s);
 
+    /// <summary>
+    /// #MF, or with CR0.NE = 0 what the SDM has in "MS-DOS* Compatibility Sub-mode in the P6 Family and Pentium 4 Processors": the CPU asserts FERR# and
+    /// freezes before this instruction until an interrupt comes, unless IGNNE# is asserted.
+    /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool Report(CpuState* s)
     {
         if ((s->Paging.Cr0 & ControlBits.Cr0Ne) != 0)
             return Access.Raise(s, Vector.X87);
-        return Cpu.Unsupported(s, $"CPU {s->Index}: a pending x87 exception with CR0.NE = 0 is reported through FERR# and IRQ 13, which is not wired; see SDM Vol. 1, \"MS-DOS* Compatibility Sub-mode\"");
+        if ((s->Floating.Error & NumericError.Ignored) != 0)
+            return true;
+        s->Exit = ExitReason.NumericError;
+        return false;
     }
 }
 

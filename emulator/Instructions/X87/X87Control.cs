@@ -31,6 +31,7 @@ public static unsafe class X87Control
         public static bool Do<W, M>(CpuState* s, Op* op) where W : struct, IWidth where M : struct, IMemory
         {
             s->Floating.Status &= 0x7F00;
+            s->Floating.Error = NumericError.None;
             return true;
         }
     }

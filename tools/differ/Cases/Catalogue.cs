@@ -51,7 +51,7 @@ public sealed class Catalogue
                 {
                     Support.Undefined => "the CPU model lacks it",
                     Support.Unmade => "its bytes decode as another code, or as two",
-                    _ => "not implemented by Emu",
+                    _ => "Emu stops",
                 }));
         }
         Codes = [.. codes.Where(_set.Contains)];
@@ -138,7 +138,7 @@ public sealed class Catalogue
         return true;
     }
 
-    /// <summary>Runs an instance in Emu: what is not implemented says so, and what the CPU model lacks is #UD.</summary>
+    /// <summary>Runs an instance in Emu: what the CPU model lacks is #UD.</summary>
     private static Support Probe(EmulatorMachine emulator, InstructionMaker maker, Code code)
     {
         var dice = new Dice((ulong)code);
@@ -157,8 +157,8 @@ public sealed class Catalogue
             emulator.Run(c, outcome, ExecutionPath.Step);
             if (outcome.Refusal != null)
                 return Support.No;
-            // UD0, UD1 and UD2 are meant to.
-            if (outcome.Vector == (int)Vector.InvalidOpcode && code.Mnemonic() is not (Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2))
+            // UD0, UD1 and UD2 are meant to, and RSM is outside SMM.
+            if (outcome.Vector == (int)Vector.InvalidOpcode && code.Mnemonic() is not (Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2 or Mnemonic.Rsm))
                 return Support.Undefined;
             return Support.Yes;
         }

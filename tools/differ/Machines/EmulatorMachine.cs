@@ -117,6 +117,12 @@ public sealed unsafe class EmulatorMachine : IDisposable
         NativeMemory.AlignedFree(_pristine);
     }
 
+    private void Stop(string message)
+    {
+        _cpu.State->Exit = ExitReason.Unsupported;
+        _cpu.StopMessage = message;
+    }
+
     private void Step(Case c, CpuState* s)
     {
         int rounds = 0;
@@ -133,7 +139,7 @@ public sealed unsafe class EmulatorMachine : IDisposable
             if (!retired && s->Exit == ExitReason.None)
                 n--;
             if (++rounds == MaximumRounds)
-                Cpu.Unsupported(s, "the instruction makes no progress");
+                Stop("the instruction makes no progress");
         }
     }
 
@@ -147,7 +153,7 @@ public sealed unsafe class EmulatorMachine : IDisposable
         {
             if (rounds == MaximumRounds)
             {
-                Cpu.Unsupported(s, "the instruction makes no progress");
+                Stop("the instruction makes no progress");
                 return;
             }
             ulong linear = s->Is64Bit ? s->Rip : (s->Cs.Base + s->Rip) & uint.MaxValue;

@@ -32,14 +32,14 @@ public enum MatrixVerdict
     /// <summary>The guest refuses the combination: the CPU has no such instruction, or the site is not of the kind.</summary>
     Refused,
 
-    /// <summary>A run met something that is not implemented.</summary>
+    /// <summary>A run could not go on.</summary>
     Undecided,
 }
 
 /// <summary>The verdict on a cell.</summary>
 /// <param name="Runs">Runs made; the last of them is the one that failed, unless all were asked for.</param>
 /// <param name="Failures">Runs that failed.</param>
-/// <param name="Seed">The first seed that fails, or meets what is not implemented.</param>
+/// <param name="Seed">The first seed that fails, or cannot go on.</param>
 /// <param name="Reason">How that run ended, in a line.</param>
 public sealed record MatrixResult(MatrixCell Cell, MatrixVerdict Verdict, int Runs, int Failures, ulong? Seed, string Reason)
 {
