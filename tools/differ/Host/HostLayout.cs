@@ -32,7 +32,7 @@ internal static class HostLayout
     public const ulong End = SignalStack + SignalStackBytes;
 
     // The control page.
-    public const int Count = 0, Current = 8, NextInput = 16, NextOutput = 24, Scratch = 32;
+    public const int Count = 0, Current = 8, NextInput = 16, NextOutput = 24, Scratch = 32, Started = 40;
 
     // A case: its record in the input, as long as its first field says.
     public const int CaseBytes = 0, CasePatches = 4, CaseCode = 8, CaseCodeBytes = 16, CaseFrame = 24, CaseRegisters = 64, CaseFsBase = 192,
@@ -41,9 +41,10 @@ internal static class HostLayout
     /// <summary>RIP, CS, RFLAGS, RSP and SS, as IRETQ takes them.</summary>
     public const int FrameRip = CaseFrame, FrameCs = CaseFrame + 8, FrameFlags = CaseFrame + 16, FrameRsp = CaseFrame + 24, FrameSs = CaseFrame + 32;
 
-    // A result: the signal, the general registers of its frame (struct sigcontext_64), selectors, bases, the FXSAVE image, changed lines.
+    // A result: the signal, the general registers of its frame (struct sigcontext_64), selectors, bases, the time that it took in cycles of the TSC, the FXSAVE
+    // image, changed lines.
     public const int ResultLines = 0, ResultSignal = 8, ResultContext = 16, ResultFsBase = 208, ResultGsBase = 216, ResultSelectors = 224,
-        ResultFloating = 256, ResultLinesAt = 768, ResultLineBytes = 72;
+        ResultCycles = 232, ResultFloating = 256, ResultLinesAt = 768, ResultLineBytes = 72;
 
     /// <summary>With every line changed.</summary>
     public const int LargestResult = ResultLinesAt + DataBytes / 64 * ResultLineBytes;

@@ -144,6 +144,7 @@ public sealed unsafe class HostMachine : IOracle
         o.Selectors[5] = selectors[3];
         o.FsBase = *(ulong*)(result + ResultFsBase);
         o.GsBase = *(ulong*)(result + ResultGsBase);
+        o.Cycles = *(ulong*)(result + ResultCycles);
         o.Floating = FloatingImage.Default;
         FloatingImage.Read(ref o.Floating, result + ResultFloating);
         // "If no unmasked x87 exception is pending, FXSAVE and XSAVE do not save them": AMD, APM Vol. 5, "FXSAVE".

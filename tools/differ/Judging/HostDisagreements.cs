@@ -62,18 +62,39 @@ internal static class HostDisagreements
         ["partial-commit"] = (c, oracle, emu, _) =>
             c.First.Mnemonic is Mnemonic.Enter or Mnemonic.Popa or Mnemonic.Popad or Mnemonic.Pusha or Mnemonic.Pushad
             && emu.Vector != Outcome.NoVector && (oracle.Vector == emu.Vector || OracleErrors.IsFaultOrder(c, oracle, emu)) && emu.Rip == oracle.Rip,
+        ["address-wrap"] = (c, oracle, emu, _) =>
+            oracle.Vector == PageFault && emu.Vector == PageFault && oracle.Rip == emu.Rip
+            && OracleErrors.Faulting(c, emu, _ => true).Any(a => WrapsTo(a, c, oracle.FaultAddress) && emu.FaultAddress - a.Linear < (ulong)a.Size),
         ["fault-order"] = (c, oracle, emu, differences) => differences.Count == 1 && OracleErrors.IsFaultOrder(c, oracle, emu)
             && ((oracle.Vector, emu.Vector) is not ((StackFault, GeneralProtection) or (GeneralProtection, StackFault)) || HasBothReasons(c)),
     };
+
+    /// <summary>The oracle has zeros for x87 pointers from before the case, in registers or as FNSTENV or FNSAVE stored them, and differs in nothing else.</summary>
+    public static bool IsLossOfPointers(Case c, List<Difference> differences)
+    {
+        bool stores = c.First.Mnemonic is Mnemonic.Fnstenv or Mnemonic.Fnsave;
+        ulong image = stores ? EffectiveAddress.Linear(c, c.First.MemorySegment, EffectiveAddress.OffsetOf(c, c.First)) : 0;
+        int words = c.First.Code is Code.Fnstenv_m14byte or Code.Fnsave_m94byte ? 2 : 4;
+        return differences.All(d => d.What is "fip" or "fdp" or "fop" ? d.Oracle == "0" : stores && IsAt(c, d, image, offset => offset >= 3 * words && offset < 7 * words));
+    }
+
+    /// <summary>Whether an operand goes past the last offset of its address size, and the last byte's address, had it wrapped, is this one.</summary>
+    private static bool WrapsTo(CaseAccess a, Case c, ulong address)
+    {
+        ulong mask = EffectiveAddress.Mask(EffectiveAddress.AddressBytes(c.Mode, c.First)), last = a.Offset + (ulong)a.Size - 1;
+        return last > mask && address == a.Linear - a.Offset + (last & mask);
+    }
 
     private static bool IsCompareToFlags(Case c) => c.First.Mnemonic is Mnemonic.Fcomi or Mnemonic.Fcomip or Mnemonic.Fucomi or Mnemonic.Fucomip;
 
     private static bool IsConditionOne(Difference d, Outcome oracle, Outcome emu) => d.What == "fsw" && (oracle.Floating.Status ^ emu.Floating.Status) == X87Status.C1;
 
+    public static bool StoresImage(in Instruction i) =>
+        i.Mnemonic is Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xsaveopt or Mnemonic.Xsaveopt64;
+
     /// <summary>Linear address of what FXSAVE or XSAVE and its kin write, or null.</summary>
     private static ulong? Image(Case c) =>
-        c.First.Mnemonic is Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xsaveopt or Mnemonic.Xsaveopt64
-            ? EffectiveAddress.Linear(c, c.First.MemorySegment, EffectiveAddress.OffsetOf(c, c.First)) : null;
+        StoresImage(c.First) ? EffectiveAddress.Linear(c, c.First.MemorySegment, EffectiveAddress.OffsetOf(c, c.First)) : null;
 
     /// <summary>Whether the four singles of a register differ by no more than twice what an approximation may be off.</summary>
     private static unsafe bool IsClose(Outcome oracle, Outcome emu, int register)
@@ -109,7 +130,7 @@ internal static class HostDisagreements
 
     /// <summary>An access that is not canonical is #SS or #GP by its segment, and only one of them unless something else is wrong too: a branch's target, alignment, a second access.</summary>
     private static bool HasBothReasons(Case c) =>
-        c.Last.FlowControl != FlowControl.Next || CaseAccesses.Of(c) is var accesses && (accesses.Count > 1 || accesses.Any(a => a.Size >= 16 && a.Linear % 16 != 0));
+        c.Last.FlowControl != FlowControl.Next || CaseAccesses.Of(c) is var accesses && (accesses.Count > 1 || accesses.Any(a => a.Size >= 16 && a.Linear % (a.Size == CaseGenerator.XsaveBytes ? 64U : 16U) != 0));
 
     /// <summary>Whether an x87 register differs by one unit in the last place.</summary>
     private static unsafe bool IsNeighbour(Outcome oracle, Outcome emu, int register)

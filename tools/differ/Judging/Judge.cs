@@ -78,6 +78,16 @@ public sealed class Judge : IDisposable
         return Run(c, _single[0], Paths.All);
     }
 
+    /// <summary>The fewest cycles that the oracle takes for a case, of some runs in a row; the first finds cold caches.</summary>
+    public ulong UndisturbedCycles(Case c)
+    {
+        Case[] cases = [c, c, c, c];
+        Outcome[] outcomes = [new(), new(), new(), new()];
+        _oracle.Submit(cases);
+        _oracle.Collect(outcomes);
+        return outcomes.Min(o => o.Cycles);
+    }
+
     /// <summary>Judges a case that the oracle has run.</summary>
     public Verdict Run(Case c, Outcome expected, Paths paths)
     {
@@ -124,9 +134,9 @@ public sealed class Judge : IDisposable
         return Verdict.Explained;
     }
 
-    /// <summary>Whether a second instruction reads only what is defined after the first.</summary>
+    /// <summary>Whether a second instruction reads only what is defined after the first. In what FXSAVE and its kin store there is always something that is the processor's own.</summary>
     public static bool MayFollow(Instruction first, Instruction second) =>
-        (Comparison.Flags(second.RflagsRead) & Undefined.MayBe(first.Mnemonic)) == 0 && !Undefined.DestinationMayBe(first.Mnemonic);
+        !HostDisagreements.StoresImage(first) && (Comparison.Flags(second.RflagsRead) & Undefined.MayBe(first.Mnemonic)) == 0 && !Undefined.DestinationMayBe(first.Mnemonic);
 
     public void Dispose()
     {

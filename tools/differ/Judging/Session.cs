@@ -35,6 +35,9 @@ public sealed record SessionOptions
 public sealed record Failure(Case Case, ExecutionPath Path, IReadOnlyList<Difference> Differences, string Found)
 {
     public string Line => CaseText.Format(Case);
+
+    /// <summary>Of a case that did not repeat: the cycles that it took, and those that it takes undisturbed.</summary>
+    public (ulong First, ulong Second)? Cycles { get; init; }
 }
 
 /// <summary>Cases of one instruction code.</summary>
@@ -46,14 +49,24 @@ public sealed class Session(SessionOptions options)
     /// <summary>Every so many cases all paths run, also the one that is slow to prepare.</summary>
     private const int AllPathsEvery = 64;
 
+    /// <summary>A case takes some thousands of cycles, nearly all of them for the signal that ends it. What it takes once another program has run in between is at least twice that.</summary>
+    private const int InterruptedRatio = 2;
+
     private readonly HashSet<string> _seen = [];
-    private readonly List<(Case Case, string Kind)> _pending = [];
+    private readonly List<Suspect> _suspects = [];
 
     public long Cases { get; private set; }
     public long Agreed { get; private set; }
     public long Faults { get; private set; }
     public long Refused { get; private set; }
     public long Different { get; private set; }
+
+    /// <summary>Cases of which the oracle gave two results: an error of the harness, or of the oracle.</summary>
+    public long Unrepeated { get; private set; }
+
+    /// <summary>Cases that the system interrupted, and that were run again; see <see cref="WasInterrupted"/>.</summary>
+    public long Interrupted { get; private set; }
+
     public TimeSpan Elapsed { get; private set; }
 
     /// <summary>Cases that a row of the table of oracle errors explains, by row.</summary>
@@ -113,7 +126,7 @@ public sealed class Session(SessionOptions options)
             bool stop = Elapsed > end || tick?.Invoke(this) == false;
             if (made.Count > 0)
                 judge.Oracle.Collect(made.Outcomes);
-            ShrinkPending(judge);
+            CheckSuspects(judge);
             if (stop)
                 return;
             (made, running) = (running, made);
@@ -170,33 +183,60 @@ public sealed class Session(SessionOptions options)
                 Refused++;
                 break;
             default:
-                Different++;
-                tally.Different++;
-                Report(judge, c);
+                _suspects.Add(new Suspect(c.Copy(), key, judge.Path, judge.Differences, judge.Expected.Cycles));
                 break;
         }
         ByCode[key] = tally;
     }
 
+    /// <summary>A case that differed, until it has been run again.</summary>
+    private sealed record Suspect(Case Case, (CodeMode, Code) Key, ExecutionPath Path, List<Difference> Differences, ulong Cycles);
+
+    /// <summary>Runs again what differed, and shrinks what is new; not before the oracle is free.</summary>
+    private void CheckSuspects(Judge judge)
+    {
+        foreach (Suspect s in _suspects)
+        {
+            CodeTally tally = ByCode[s.Key];
+            if (judge.Run(s.Case) == Verdict.Different)
+            {
+                Different++;
+                tally.Different++;
+                Report(judge, s.Case);
+            }
+            else if (WasInterrupted(s, judge))
+            {
+                Interrupted++;
+                Agreed++;
+                tally.Agreed++;
+            }
+            else
+            {
+                Unrepeated++;
+                if (Failures.Count < options.MaximumReports)
+                    Failures.Add(new Failure(s.Case, s.Path, s.Differences, CaseText.Format(s.Case)) { Cycles = (s.Cycles, judge.UndisturbedCycles(s.Case)) });
+            }
+            ByCode[s.Key] = tally;
+        }
+        _suspects.Clear();
+    }
+
+    /// <summary>
+    /// True when the system ran something else while the case ran, and nothing but x87 pointers differs. On AMD they do not survive that: saving a task's
+    /// state stores zeros for them "if no unmasked x87 exception is pending" (APM Vol. 5, "FXSAVE", "XSAVE"). It shows in the time that the case took.
+    /// </summary>
+    private static bool WasInterrupted(Suspect s, Judge judge) =>
+        HostDisagreements.IsLossOfPointers(s.Case, s.Differences) && s.Cycles > InterruptedRatio * judge.UndisturbedCycles(s.Case);
+
     private void Report(Judge judge, Case c)
     {
         string kind = Kind(judge, c);
-        if (Failures.Count + _pending.Count >= options.MaximumReports || !_seen.Add(kind))
+        if (Failures.Count >= options.MaximumReports || !_seen.Add(kind))
             return;
-        _pending.Add((c.Copy(), kind));
-    }
-
-    /// <summary>Shrinks what was found; not before the oracle is free.</summary>
-    private void ShrinkPending(Judge judge)
-    {
-        foreach ((Case c, string kind) in _pending)
-        {
-            // Shrunk to the same kind of failure, lest it become another one, or one that a table explains.
-            Case small = Shrinker.Shrink(c, candidate => judge.Run(candidate) == Verdict.Different && SameFields(judge, kind, candidate));
-            judge.Run(small);
-            Failures.Add(new Failure(small, judge.Path, judge.Differences, CaseText.Format(c)));
-        }
-        _pending.Clear();
+        // Shrunk to the same kind of failure, lest it become another one, or one that a table explains.
+        Case small = Shrinker.Shrink(c, candidate => judge.Run(candidate) == Verdict.Different && SameFields(judge, kind, candidate));
+        judge.Run(small);
+        Failures.Add(new Failure(small, judge.Path, judge.Differences, CaseText.Format(c)));
     }
 
     private static bool SameFields(Judge judge, string kind, Case candidate) => Kind(judge, candidate).Split(' ')[0] == kind.Split(' ')[0];

@@ -10,27 +10,12 @@ using Iced.Intel;
 
 namespace Emu.Differ.Lockstep;
 
-/// <summary>Why a lockstep run ended.</summary>
-public enum LockstepEnd
-{
-    /// <summary>The limit was reached.</summary>
-    Limit,
-
-    /// <summary>The guest touched a device in memory: from here on the two have different machines around them.</summary>
-    Device,
-
-    /// <summary>The guest ended the run, or Emu could not go on.</summary>
-    Guest,
-
-    Different,
-}
-
 /// <summary>
 /// A guest image's boot CPU in Emu, under the profile coherent, and in Unicorn, compared after every instruction. What depends on the machine
 /// and not on the instruction is taken from Emu: CPUID, RDTSC, RDTSCP, RDMSR, IN, and whatever reads or writes a device in memory
 /// are not run in Unicorn; its registers are set to what Emu's are then.
 /// </summary>
-public sealed unsafe class LockstepRun : IDisposable
+public sealed unsafe class LockstepRun : ILockstep
 {
     private const int InstructionsBetweenMemoryChecks = 1 << 16;
 
@@ -41,7 +26,7 @@ public sealed unsafe class LockstepRun : IDisposable
     private readonly Machine _machine;
     private readonly Cpu _cpu;
     private LockstepOracle _oracle;
-    private readonly Case _case = new();
+    private readonly PresentInstruction _present;
     private readonly bool _further;
 
     /// <param name="further">Goes on behind the first access to a device in memory.</param>
@@ -52,22 +37,21 @@ public sealed unsafe class LockstepRun : IDisposable
         _cpu = _machine.Cpus[0];
         image.Load(_machine.Memory, _cpu, commandLine, []);
         _oracle = new LockstepOracle(_cpu, paging: true);
+        _present = new PresentInstruction(_machine);
     }
 
     public long Compared { get; private set; }
     public long Fed { get; private set; }
 
-    /// <summary>Where and what, when it ended with <see cref="LockstepEnd.Different"/>.</summary>
     public List<Difference> Differences { get; } = [];
 
-    /// <summary>The instruction that the run ended at, with its address.</summary>
     public string Where { get; private set; } = "";
 
-    /// <summary>Breaks Emu's state after the given number of instructions; for the test that lockstep notices.</summary>
+    public IReadOnlyCollection<string> Trail => _present.Trail;
+
     public Action<long, Cpu>? Sabotage { get; set; }
 
-    /// <summary>Runs; <paramref name="tick"/> is called every now and then.</summary>
-    public LockstepEnd Run(long limit, Action<LockstepRun>? tick = null)
+    public LockstepEnd Run(long limit, Action<ILockstep>? tick = null)
     {
         LockstepEnd end = LockstepEnd.Limit;
         for (long n = 0; n < limit; n++)
@@ -94,19 +78,20 @@ public sealed unsafe class LockstepRun : IDisposable
     private LockstepEnd? Step()
     {
         CpuState* s = _cpu.State;
-        ulong rip = s->Rip, linear = s->Is64Bit ? rip : (s->Cs.Base + rip) & uint.MaxValue;
-        if (!Fetch(s, linear))
+        ulong rip = s->Rip, linear = _present.Linear;
+        if (!_present.Fetch())
         {
             Where = $"{rip:x}: its bytes cannot be fetched";
             return LockstepEnd.Guest;
         }
-        ref readonly Instruction i = ref _case.First;
-        Where = $"{rip:x}: {CaseText.Disassemble(_case)}";
-        bool device = TouchesDevice(s, i);
+        ref readonly Instruction i = ref _present.Instruction;
+        Where = _present.Text;
+        _present.Remember();
+        bool device = _present.TouchesDevice();
         if (device && !_further)
             return LockstepEnd.Device;
         bool longMode = s->LongModeActive;
-        if (!StepEmu(s, rip, i))
+        if (!_present.Execute())
             return LockstepEnd.Guest;
         if (s->LongModeActive != longMode)
         {
@@ -131,20 +116,6 @@ public sealed unsafe class LockstepRun : IDisposable
             return;
         _oracle.Dispose();
         _oracle = new LockstepOracle(_cpu, paging);
-    }
-
-    /// <summary>Steps Emu until the instruction is done: a repeated one may take several.</summary>
-    private bool StepEmu(CpuState* s, ulong rip, in Instruction i)
-    {
-        bool repeated = i.HasRepPrefix || i.HasRepnePrefix;
-        for (int rounds = 0; rounds < 1 << 20; rounds++)
-        {
-            if (!_machine.Step(new CpuIndex(0)) || s->Exit == ExitReason.Unsupported)
-                return false;
-            if (!repeated || s->Rip != rip)
-                return true;
-        }
-        return false;
     }
 
     private bool Compare(CpuState* s, ulong rip, ulong linear, in Instruction i)
@@ -197,7 +168,7 @@ public sealed unsafe class LockstepRun : IDisposable
     {
         ulong mask = s->Is64Bit ? ulong.MaxValue : uint.MaxValue;
         ulong* values = _oracle.Values;
-        UndefinedResult undefined = Undefined.After(_case, _case.First, values[16]);
+        UndefinedResult undefined = Undefined.After(_present.Case, _present.Instruction, values[16]);
         bool copy = false;
         for (int r = 0; r < (s->Is64Bit ? 16 : 8); r++)
         {
@@ -240,51 +211,6 @@ public sealed unsafe class LockstepRun : IDisposable
         Differences.Add(new Difference($"memory at physical {at:x}", $"{_oracle.ByteAt(at):x2}", $"{*_cpu.Memory.Pointer(at):x2}"));
         return false;
     }
-
-    /// <summary>Decodes the instruction at a linear address into the case, whose registers become those before it.</summary>
-    private bool Fetch(CpuState* s, ulong linear)
-    {
-        _case.Clear(s->Is64Bit ? CodeMode.Long64 : (s->Cs.Attributes & SegmentAttributes.D) != 0 ? CodeMode.Protected32 : CodeMode.Real16);
-        _case.Rip = s->Rip;
-        FaultInfo fault = s->Fault;
-        for (int n = 0; n < 15; n++)
-        {
-            TlbEntry* e = Access.Translate(s, linear + (ulong)n, 1, AccessKind.Execute);
-            byte* p = e == null ? null : _cpu.Memory.Pointer((e->PhysicalAndFlags & Page.Mask) | ((linear + (ulong)n) & Page.OffsetMask));
-            if (p == null)
-                break;
-            _case.Code[n] = *p;
-            _case.Length = n + 1;
-        }
-        s->Fault = fault;
-        if (_case.Length == 0)
-            return false;
-        _case.Decode();
-        _case.Count = 1;
-        _case.Length = _case.First.Length;
-        for (int r = 0; r < 16; r++)
-            _case.Registers[r] = s->Registers[r];
-        return true;
-    }
-
-    /// <summary>True when the memory operand lies where no RAM is.</summary>
-    private bool TouchesDevice(CpuState* s, in Instruction i)
-    {
-        ulong address;
-        if (i.IsStringInstruction)
-            address = s->Registers[7];
-        else if ((i.Op0Kind == OpKind.Memory || i.Op1Kind == OpKind.Memory) && i.Mnemonic is not (Mnemonic.Lea or Mnemonic.Invlpg or Mnemonic.Nop))
-            address = EffectiveAddress.OffsetOf(_case, i) + Base(s, i.MemorySegment);
-        else
-            return false;
-        FaultInfo fault = s->Fault;
-        TlbEntry* e = Access.Translate(s, address, 1, AccessKind.Read);
-        s->Fault = fault;
-        return e != null && !_cpu.Memory.Contains((e->PhysicalAndFlags & Page.Mask) | (address & Page.OffsetMask), 1);
-    }
-
-    private static ulong Base(CpuState* s, Register segment) =>
-        segment is >= Register.ES and <= Register.GS && (!s->Is64Bit || segment >= Register.FS) ? (&s->Es)[segment - Register.ES].Base : 0;
 
     private static bool IsMachineSpecific(in Instruction i) => i.Mnemonic is
         Mnemonic.Cpuid or Mnemonic.Rdtsc or Mnemonic.Rdtscp or Mnemonic.Rdmsr or Mnemonic.Rdpmc or Mnemonic.Xgetbv or Mnemonic.Hlt or Mnemonic.Pause

@@ -35,6 +35,9 @@ public sealed unsafe class Outcome
     /// <summary>Address of the access that faulted, where <see cref="Vector"/> is #PF; else 0.</summary>
     public ulong FaultAddress;
 
+    /// <summary>How long the case took, with everything that came between, in cycles of the TSC; 0 where the machine does not tell.</summary>
+    public ulong Cycles;
+
     /// <summary>Memory.</summary>
     public readonly ChangedLines Memory = new();
 
@@ -46,6 +49,7 @@ public sealed unsafe class Outcome
         Vector = NoVector;
         ErrorCode = null;
         FaultAddress = 0;
+        Cycles = 0;
         Refusal = null;
         Memory.Clear();
     }

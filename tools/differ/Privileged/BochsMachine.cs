@@ -8,38 +8,48 @@ internal static class BochsMachine
 {
     private const int SectorBytes = 512, SectorsPerTrack = 18, FloppyBytes = 1440 * 1024;
     private const ushort LoadSegment = 0x1000;
+
+    /// <summary>Where the boot sector puts what follows it, and up to where it may reach.</summary>
+    internal const uint LoadedAt = LoadSegment << 4, LoadLimit = 0x9_0000;
     private const uint BootSector = 0x7C00, ProtectedEntry = BootSector + 0xE0, GdtAt = BootSector + 0x120;
+
+    internal const string Program = "bochs";
+    private const string Bios = "/usr/share/seabios/bios.bin", Vga = "/usr/share/seabios/vgabios-stdvga.bin";
+
+    internal static bool HasFirmware => File.Exists(Bios) && File.Exists(Vga);
+
+    /// <summary>Writes "bochsrc" for a machine that boots "floppy.img".</summary>
+    internal static void WriteConfiguration(string directory) => File.WriteAllLines(Path.Combine(directory, "bochsrc"),
+    [
+        $"romimage: file={Bios}",
+        $"vgaromimage: file={Vga}",
+        "megs: 32",
+        "floppya: 1_44=floppy.img, status=inserted",
+        "boot: floppy",
+        "com1: enabled=1, mode=file, dev=serial.out",
+        "cpu: model=corei7_skylake_x, count=1, ips=1000000, reset_on_triple_fault=0, ignore_bad_msrs=0",
+        "clock: sync=none",
+        "display_library: rfb, options=\"timeout=0\"",
+        "sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy",
+        "speaker: enabled=0",
+        "log: bochs.log",
+        "panic: action=fatal",
+        "error: action=report",
+    ]);
 
     /// <summary>What COM1 received; null when Bochs or its BIOS is not there.</summary>
     public static string? Run(byte[] image)
     {
-        string bios = "/usr/share/seabios/bios.bin", vga = "/usr/share/seabios/vgabios-stdvga.bin";
-        if (!File.Exists(bios) || !File.Exists(vga))
+        if (!HasFirmware)
             return null;
         string directory = Directory.CreateTempSubdirectory("emu-bochs-").FullName;
         try
         {
-            File.WriteAllBytes(Path.Combine(directory, "floppy.img"), Floppy(image));
-            File.WriteAllLines(Path.Combine(directory, "bochsrc"),
-            [
-                $"romimage: file={bios}",
-                $"vgaromimage: file={vga}",
-                "megs: 32",
-                "floppya: 1_44=floppy.img, status=inserted",
-                "boot: floppy",
-                "com1: enabled=1, mode=file, dev=serial.out",
-                "cpu: model=corei7_skylake_x, count=1, ips=1000000, reset_on_triple_fault=0, ignore_bad_msrs=0",
-                "clock: sync=none",
-                "display_library: rfb, options=\"timeout=0\"",
-                "sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy",
-                "speaker: enabled=0",
-                "log: bochs.log",
-                "panic: action=fatal",
-                "error: action=report",
-            ]);
+            File.WriteAllBytes(Path.Combine(directory, "floppy.img"), Floppy(image, a => CopyAndJump(a, image.Length)));
+            WriteConfiguration(directory);
             // Debian's has the debugger, which waits for a command.
             File.WriteAllText(Path.Combine(directory, "commands"), "continue\n");
-            if (WholeMachine.Run("bochs", ["-q", "-f", "bochsrc", "-rc", "commands"], directory) == null)
+            if (WholeMachine.Run(Program, ["-q", "-f", "bochsrc", "-rc", "commands"], directory) == null)
                 return null;
             return WholeMachine.Serial(directory);
         }
@@ -49,17 +59,20 @@ internal static class BochsMachine
         }
     }
 
-    private static byte[] Floppy(byte[] image)
+    /// <summary>A floppy whose boot sector loads what follows to <see cref="LoadedAt"/> and enters it there, in flat protected mode.</summary>
+    /// <param name="loaded">What follows.</param>
+    /// <param name="enter">Code at its end, behind the loading of the segments.</param>
+    internal static byte[] Floppy(byte[] loaded, Action<Assembler> enter)
     {
         var floppy = new byte[FloppyBytes];
-        Assemble(16, BootSector, a => Load(a, (image.Length + SectorBytes - 1) / SectorBytes)).CopyTo(floppy, 0);
-        Assemble(32, ProtectedEntry, a => Enter(a, image.Length)).CopyTo(floppy, (int)(ProtectedEntry - BootSector));
+        Assemble(16, BootSector, a => Load(a, (loaded.Length + SectorBytes - 1) / SectorBytes)).CopyTo(floppy, 0);
+        Assemble(32, ProtectedEntry, a => Enter(a, enter)).CopyTo(floppy, (int)(ProtectedEntry - BootSector));
         ulong[] gdt = [(ulong)GdtAt << 16 | 23, Descriptors.Segment(Descriptors.Code, 0), Descriptors.Segment(Descriptors.Data, 0)];
         for (int i = 0; i < gdt.Length; i++)
             BitConverter.GetBytes(gdt[i]).CopyTo(floppy, (int)(GdtAt - BootSector) + 8 * i);
         floppy[510] = 0x55;
         floppy[511] = 0xAA;
-        image.CopyTo(floppy, SectorBytes);
+        loaded.CopyTo(floppy, SectorBytes);
         return floppy;
     }
 
@@ -119,13 +132,18 @@ internal static class BochsMachine
         a.dw(8);
     }
 
-    private static void Enter(Assembler a, int length)
+    private static void Enter(Assembler a, Action<Assembler> then)
     {
         a.mov(eax, 16);
         a.mov(ds, ax);
         a.mov(es, ax);
         a.mov(ss, ax);
-        a.mov(esi, LoadSegment << 4);
+        then(a);
+    }
+
+    private static void CopyAndJump(Assembler a, int length)
+    {
+        a.mov(esi, LoadedAt);
         a.mov(edi, GuestLayout.Image);
         a.mov(ecx, (uint)(length + 3) / 4);
         a.cld();

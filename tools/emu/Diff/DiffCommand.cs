@@ -106,7 +106,7 @@ public static class DiffCommand
             checks.Add(session.Agreements);
             Files.WriteText(record!, checks.Format(), "--record");
         }
-        return session.Different == 0 ? ExitCode.Success : ExitCode.Failure;
+        return session.Different + session.Unrepeated == 0 ? ExitCode.Success : ExitCode.Failure;
     }
 
     private static Checks ReadChecks(string path)

@@ -13,6 +13,8 @@ internal static class DiffReport
         {
             output.WriteLine();
             output.WriteLine($"{failure.Path}: {string.Join("; ", failure.Differences)}");
+            if (failure.Cycles is { } cycles)
+                output.WriteLine($"  did not repeat: {cycles.First} cycles, undisturbed {cycles.Second}. An error of the harness, or of the oracle.");
             output.WriteLine($"  emu diff replay \"{failure.Line}\"");
         }
         output.WriteLine();
@@ -22,7 +24,7 @@ internal static class DiffReport
             output.WriteLine($"{cases,9}  explained by {rule}");
         double seconds = session.Elapsed.TotalSeconds;
         output.WriteLine(
-            $"{session.Cases} cases of {session.ByCode.Count} instruction codes in {seconds:f1} s ({session.Cases / seconds:f0} cases/s): {session.Agreed} agree ({session.Faults} of all end in an exception), {session.Explained.Values.Sum()} explained, {session.Refused} not comparable, {session.Different} different");
+            $"{session.Cases} cases of {session.ByCode.Count} instruction codes in {seconds:f1} s ({session.Cases / seconds:f0} cases/s): {session.Agreed} agree ({session.Faults} of all end in an exception), {session.Explained.Values.Sum()} explained, {session.Refused} not comparable, {session.Different} different{(session.Interrupted > 0 ? $", {session.Interrupted} interrupted by the system and run again" : "")}{(session.Unrepeated > 0 ? $", {session.Unrepeated} did not repeat" : "")}");
     }
 
     private static void WriteByCode(Session session, TextWriter output, bool all)

@@ -1,0 +1,364 @@
+using Emu.Boot;
+using Emu.Cpus;
+using Emu.Differ.Cases;
+using Emu.Differ.Judging;
+using Emu.Differ.Machines;
+using Emu.Fetch;
+using Emu.Machines;
+using Emu.Memory;
+using Iced.Intel;
+
+namespace Emu.Differ.Lockstep;
+
+/// <summary>
+/// A guest image on another emulator's whole machine, and Emu's CPU and RAM beside it, compared after every instruction. The other machine leads: its devices
+/// answer, and its interrupts are what Emu takes, at the same instructions. What else is taken over from it is in <see cref="TakenOver"/>.
+/// </summary>
+public sealed unsafe class MachineLockstep : ILockstep
+{
+    private const int InstructionsBetweenMemoryChecks = 1 << 16;
+    private const int FirstExternalVector = 32;
+
+    /// <summary>PG, WP, AM and the low bits without ET, which is hardwired.</summary>
+    private const ulong ComparedCr0 = 0x8005_002F;
+
+    /// <summary>All but RF.</summary>
+    private const ulong ComparedFlags = 0x3C_7FD5;
+    private const ulong ComparedEfer = 0xD01;
+
+    private readonly Machine _machine;
+    private readonly Cpu _cpu;
+    private readonly SteppedMachine _oracle;
+    private readonly PresentInstruction _present;
+
+    /// <summary>Addresses of the page-directory-pointer tables that PAE paging has used.</summary>
+    private readonly HashSet<ulong> _pointerTables = [];
+
+    /// <summary>What is not compared but taken over from the other machine, and why.</summary>
+    public static IReadOnlyList<(string What, string Why)> TakenOver { get; } =
+    [
+        ("CPUID, XGETBV", "the CPU models differ"),
+        ("RDTSC, RDTSCP, RDPMC", "the clocks differ"),
+        ("RDMSR", "the CPU models differ, and what their firmware left"),
+        ("RDRAND, RDSEED", "random"),
+        ("SGDT, SIDT, SLDT, STR before the kernel loads its own", "what the boot loader left is undefined (Multiboot Specification, \"I386 machine state\")"),
+        ("IN, OUT, INS, OUTS", "the devices are the other machine's"),
+        ("an operand in memory where no RAM is", "the devices are the other machine's"),
+        ("that an interrupt is taken, and which", "the devices are the other machine's; that it is delivered alike is compared"),
+        ("HLT", "ends with an interrupt of the other machine"),
+        ("A0000-FFFFF", "video memory and ROM; their contents are copied at the start"),
+        ("RF in RFLAGS", "QEMU 7.2 does not set it"),
+        ("bit 5 of PDPTEs of PAE paging", "QEMU 7.2 sets it as if it were an accessed flag; it is reserved (SDM Vol. 3A, \"PAE Paging\": \"Format of a PAE Page-Directory-Pointer-Table Entry\")"),
+        ("what the manual leaves undefined", "data/undefined.txt"),
+    ];
+
+    /// <param name="image">The image.</param>
+    /// <param name="commandLine">Its command line.</param>
+    /// <param name="memory">Bytes of RAM.</param>
+    /// <param name="open">Boots it on the other machine; is given Emu's machine, with the image loaded.</param>
+    public MachineLockstep(BootImage image, string commandLine, ulong memory, Func<Machine, SteppedMachine> open)
+    {
+        _machine = new Machine(new MachineOptions { CpuCount = 1, MemorySize = memory, Profile = FetchProfiles.Coherent, Model = FullModel.Instance });
+        _cpu = _machine.Cpus[0];
+        _present = new PresentInstruction(_machine);
+        try
+        {
+            image.Load(_machine.Memory, _cpu, commandLine, []);
+            _oracle = open(_machine);
+        }
+        catch
+        {
+            _machine.Dispose();
+            throw;
+        }
+        _oracle.CopyMemory(_machine.Memory);
+        TakeRegisters();
+        CpuState* s = _cpu.State;
+        SegmentRegister* segments = &s->Es;
+        for (int i = 0; i < 6; i++)
+            segments[i].Selector = _oracle.Registers.Selectors[i];
+        CopyXmm(_oracle.Registers);
+    }
+
+    public long Compared { get; private set; }
+
+    public long Fed { get; private set; }
+
+    /// <summary>Interrupts of the other machine.</summary>
+    public long Interrupts { get; private set; }
+
+    public List<Difference> Differences { get; } = [];
+
+    public string Where { get; private set; } = "";
+
+    public IReadOnlyCollection<string> Trail => _present.Trail;
+
+    public Action<long, Cpu>? Sabotage { get; set; }
+
+    public LockstepEnd Run(long limit, Action<ILockstep>? tick = null)
+    {
+        LockstepEnd end = LockstepEnd.Limit;
+        for (long n = 0; n < limit; n++)
+        {
+            if (Step() is { } reason)
+            {
+                end = reason;
+                break;
+            }
+            if (n % 1024 == 0)
+                tick?.Invoke(this);
+            if (n % InstructionsBetweenMemoryChecks == InstructionsBetweenMemoryChecks - 1 && !CompareMemory())
+                break;
+        }
+        return Differences.Count == 0 && CompareMemory() ? end : LockstepEnd.Different;
+    }
+
+    public void Dispose()
+    {
+        _oracle.Dispose();
+        _machine.Dispose();
+    }
+
+    private LockstepEnd? Step()
+    {
+        CpuState* s = _cpu.State;
+        if (!FetchNext())
+            return LockstepEnd.Guest;
+        if (IsExit())
+            return LockstepEnd.Guest;
+        bool open = (s->SystemFlags & Rflags.If) != 0;
+        return After(_oracle.Step(IsSystem(_present.Instruction)), open);
+    }
+
+    /// <summary>The other machine has made a step.</summary>
+    /// <param name="handler">What it said about it.</param>
+    /// <param name="open">Interrupts were permitted before.</param>
+    private LockstepEnd? After(ulong? handler, bool open)
+    {
+        if (open && FindInterrupt(handler ?? _oracle.Registers.Rip) is { } vector)
+        {
+            FinishRounds();
+            if (!Deliver(vector))
+                return LockstepEnd.Different;
+            if (handler == null)
+                return Agree() ? null : LockstepEnd.Different;
+            if (!FetchNext())
+                return LockstepEnd.Guest;
+        }
+        return Follow();
+    }
+
+    private bool FetchNext()
+    {
+        if (_present.Fetch())
+        {
+            Where = _present.Text;
+            _present.Remember();
+            return true;
+        }
+        Where = $"{_cpu.State->Rip:x}: its bytes cannot be fetched";
+        return false;
+    }
+
+    /// <summary>The other machine has executed the present instruction, or a round of it: so does Emu.</summary>
+    private LockstepEnd? Follow()
+    {
+        CpuState* s = _cpu.State;
+        ref readonly Instruction i = ref _present.Instruction;
+        if (IsTakenOver(i) || _present.TouchesDevice())
+        {
+            ulong next = s->Rip + (ulong)i.Length;
+            if (_oracle.Registers.Rip != next && _oracle.Registers.Rip != s->Rip)
+            {
+                Differences.Add(new Difference("rip behind an instruction whose result is taken over", $"{_oracle.Registers.Rip:x}", $"{next:x}"));
+                return LockstepEnd.Different;
+            }
+            TakeRegisters();
+            Fed++;
+            return null;
+        }
+        // Of a repeated instruction some machines execute one round at a time.
+        if (_oracle.Registers.Rip == s->Rip && IsRepeated(i))
+            return After(_oracle.Step(system: false), (s->SystemFlags & Rflags.If) != 0);
+        bool pause = i.Mnemonic == Mnemonic.Pause;
+        if (!_present.Execute())
+            return LockstepEnd.Guest;
+        // QEMU leaves its loop at PAUSE, and the step goes on with the next instruction.
+        if (pause && _oracle.Registers.Rip != s->Rip)
+            return FetchNext() ? Follow() : LockstepEnd.Guest;
+        Sabotage?.Invoke(Compared + Fed, _cpu);
+        Compared++;
+        return Agree() ? null : LockstepEnd.Different;
+    }
+
+    private static bool IsRepeated(in Instruction i) => i.HasRepPrefix || i.HasRepnePrefix;
+
+    /// <summary>An interrupt has come between two rounds: Emu does those that the other machine did. HLT is over.</summary>
+    private void FinishRounds()
+    {
+        CpuState* s = _cpu.State;
+        ref readonly Instruction i = ref _present.Instruction;
+        if (i.Mnemonic == Mnemonic.Hlt)
+        {
+            s->Rip += (ulong)i.Length;
+            return;
+        }
+        if (!i.IsStringInstruction || !IsRepeated(i))
+            return;
+        ulong rip = s->Rip, left = _oracle.Registers.General[1];
+        if (s->Registers[1] == left)
+            return;
+        s->Registers[1] -= left;
+        _present.Execute();
+        if (left == 0 && _oracle.EndsRepetitionAtOnce)
+            return;
+        s->Registers[1] = left;
+        s->Rip = rip;
+    }
+
+    private bool Deliver(int vector)
+    {
+        CpuState* s = _cpu.State;
+        _present.Remember($"interrupt 0x{vector:x2}");
+        Interrupts++;
+        if (EventDelivery.Deliver(s, (Vector)vector, EventKind.ExternalInterrupt))
+            return true;
+        Differences.Add(new Difference($"delivery of interrupt 0x{vector:x}", "delivered", "shutdown"));
+        return false;
+    }
+
+    /// <summary>The interrupt whose handler is at an address, where the present instruction does not lead there; or null.</summary>
+    private int? FindInterrupt(ulong rip)
+    {
+        CpuState* s = _cpu.State;
+        ref readonly Instruction i = ref _present.Instruction;
+        if (rip == s->Rip || rip == s->Rip + (ulong)i.Length || i.FlowControl is FlowControl.Interrupt)
+            return null;
+        FaultInfo fault = s->Fault;
+        int? found = null;
+        int size = s->LongModeActive ? 16 : 8;
+        for (int v = FirstExternalVector; v < 256 && found == null; v++)
+        {
+            ulong at = s->Idtr.Base + (ulong)(size * v);
+            if ((ulong)(size * v + size - 1) > s->Idtr.Limit || !Access.Load(s, at, 8, AccessKind.Read | AccessKind.Implicit, out ulong low))
+                break;
+            ulong offset = (low & 0xFFFF) | (low >> 32 & 0xFFFF_0000);
+            if (size == 16 && Access.Load(s, at + 8, 8, AccessKind.Read | AccessKind.Implicit, out ulong high))
+                offset |= high << 32;
+            if (offset == rip && (low >> 47 & 1) != 0)
+                found = v;
+        }
+        s->Fault = fault;
+        return found;
+    }
+
+    /// <summary>Takes over general registers, flags and RIP.</summary>
+    private void TakeRegisters()
+    {
+        CpuState* s = _cpu.State;
+        MachineRegisters r = _oracle.Registers;
+        for (int i = 0; i < 16; i++)
+            s->Registers[i] = r.General[i];
+        Flags.Set(s, r.Flags & ~Rflags.Rf);
+        s->Rip = r.Rip;
+    }
+
+    private void CopyXmm(MachineRegisters r)
+    {
+        if (r.KnowsXmm)
+            for (int i = 0; i < 32; i++)
+                _cpu.State->Floating.Xmm[i] = r.Xmm[i];
+    }
+
+    private bool Agree()
+    {
+        CpuState* s = _cpu.State;
+        MachineRegisters r = _oracle.Registers;
+        ulong mask = s->Is64Bit ? ulong.MaxValue : uint.MaxValue;
+        UndefinedResult undefined = Undefined.After(_present.Case, _present.Instruction, r.Flags);
+        bool copy = false;
+        for (int n = 0; n < (s->Is64Bit ? 16 : 8); n++)
+        {
+            if (((r.General[n] ^ s->Registers[n]) & mask) == 0)
+                continue;
+            copy = true;
+            if (!undefined.Destination && undefined.Bits == 0)
+                Add(CaseText.RegisterNames[n], r.General[n] & mask, s->Registers[n] & mask);
+        }
+        ulong flags = (r.Flags ^ Flags.Get(s)) & ComparedFlags;
+        copy |= flags != 0;
+        if ((flags & ~undefined.Flags) != 0)
+            Add($"flags {FlagNames.Describe(flags & ~undefined.Flags)}", r.Flags, Flags.Get(s));
+        if (r.Rip != s->Rip)
+            Add("rip", r.Rip, s->Rip);
+        if (r.KnowsSystem)
+            CompareSystem(s, r);
+        if (r.KnowsXmm)
+            CompareXmm(s, r);
+        if (Differences.Count == 0 && copy)
+            TakeRegisters();
+        return Differences.Count == 0;
+    }
+
+    private void CompareSystem(CpuState* s, MachineRegisters r)
+    {
+        SegmentRegister* segments = &s->Es;
+        for (int i = 0; i < 6; i++)
+            if (r.Selectors[i] != segments[i].Selector)
+                Add($"selector {(SegmentIndex)i}", r.Selectors[i], segments[i].Selector);
+        if (((r.Cr0 ^ s->Paging.Cr0) & ComparedCr0) != 0)
+            Add("cr0", r.Cr0, s->Paging.Cr0);
+        if (r.Cr2 != s->Paging.Cr2)
+            Add("cr2", r.Cr2, s->Paging.Cr2);
+        if ((s->Paging.Cr4 & PagingBits.Cr4Pae) != 0 && !s->LongModeActive)
+            _pointerTables.Add(s->Paging.Cr3 & 0xFFFF_FFE0);
+        if (r.Cr3 != s->Paging.Cr3)
+            Add("cr3", r.Cr3, s->Paging.Cr3);
+        if (r.Cr4 != s->Paging.Cr4)
+            Add("cr4", r.Cr4, s->Paging.Cr4);
+        if (((r.Efer ^ s->Paging.Efer) & ComparedEfer) != 0)
+            Add("efer", r.Efer, s->Paging.Efer);
+    }
+
+    private void CompareXmm(CpuState* s, MachineRegisters r)
+    {
+        for (int i = 0; i < 32; i++)
+            if (r.Xmm[i] != s->Floating.Xmm[i])
+                Add($"xmm{i / 2}{(i % 2 == 0 ? "" : ", upper half")}", r.Xmm[i], s->Floating.Xmm[i]);
+    }
+
+    private void Add(string what, ulong oracle, ulong emu) => Differences.Add(new Difference(what, $"{oracle:x}", $"{emu:x}"));
+
+    private bool CompareMemory()
+    {
+        if (_oracle.FirstDifference(_machine.Memory, IsAccessedPointer) is not { } d)
+            return true;
+        Differences.Add(new Difference($"memory at physical {d.Address:x}", $"{d.Oracle:x2}", $"{d.Emu:x2}"));
+        return false;
+    }
+
+    /// <summary>Bit 5 in an entry of a page-directory-pointer table of PAE paging.</summary>
+    private bool IsAccessedPointer(MemoryDifference d) =>
+        d.Address % 8 == 0 && (d.Oracle ^ d.Emu) == 0x20 && (d.Oracle & 0x20) != 0 && _pointerTables.Contains(d.Address & ~31UL);
+
+    /// <summary>OUT to the port by which guests leave.</summary>
+    private bool IsExit()
+    {
+        ref readonly Instruction i = ref _present.Instruction;
+        return i.Mnemonic == Mnemonic.Out
+            && (i.Op0Kind == OpKind.Immediate8 ? i.Immediate8 : (ushort)_cpu.State->Registers[2]) == Emu.Devices.DebugExit.DefaultPort;
+    }
+
+    private static bool IsTakenOver(in Instruction i) => i.Mnemonic is
+        Mnemonic.Cpuid or Mnemonic.Xgetbv or Mnemonic.Rdtsc or Mnemonic.Rdtscp or Mnemonic.Rdpmc or Mnemonic.Rdmsr or Mnemonic.Rdrand or Mnemonic.Rdseed or Mnemonic.Hlt
+        or Mnemonic.In or Mnemonic.Out or Mnemonic.Insb or Mnemonic.Insw or Mnemonic.Insd or Mnemonic.Outsb or Mnemonic.Outsw or Mnemonic.Outsd;
+
+    /// <summary>May change selectors or control registers.</summary>
+    private static bool IsSystem(in Instruction i)
+    {
+        if (i.IsPrivileged || i.FlowControl == FlowControl.Interrupt || i.Mnemonic is Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq or Mnemonic.Retf or Mnemonic.Lmsw or Mnemonic.Clts
+            or Mnemonic.Lds or Mnemonic.Les or Mnemonic.Lfs or Mnemonic.Lgs or Mnemonic.Lss || i.IsJmpFar || i.IsCallFar || i.IsJmpFarIndirect || i.IsCallFarIndirect)
+            return true;
+        return i.Op0Kind == OpKind.Register && (i.Op0Register.IsSegmentRegister() || i.Op0Register.IsCR());
+    }
+}
