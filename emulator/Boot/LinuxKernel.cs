@@ -38,6 +38,12 @@ public sealed class LinuxKernel : BootImage
         _setup = setup;
     }
 
+    /// <summary>Where its startup_64 lies once the kernel has unpacked itself: the physical address at which it begins to execute as itself.</summary>
+    public ulong UnpackedStart => _setup.WorkStart;
+
+    /// <summary>The first physical address behind what it has unpacked, and works with until it has found its memory.</summary>
+    public ulong UnpackedEnd => _setup.WorkEnd;
+
     private bool Is64 => Kind == ImageKind.Linux64;
 
     /// <inheritdoc/>

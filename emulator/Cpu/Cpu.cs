@@ -149,6 +149,9 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>Called when an event or an interrupt waits for this CPU.</summary>
     public Action<Cpu>? OnAlert { get; set; }
 
+    /// <summary>Called before an instruction at a watched linear address; false where it is watched no more.</summary>
+    public Func<ulong, bool>? OnReach { get; set; }
+
     /// <summary>What serialised last.</summary>
     public SerialisingEvent LastSerialisation { get; private set; }
 

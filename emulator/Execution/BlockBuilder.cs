@@ -40,7 +40,11 @@ public sealed unsafe class BlockBuilder
                 return null;
             available = cold;
         }
-        Block* b = _cache.Reserve(MaximumInstructions + 1, available);
+        ExecutionWatch? watch = _cache.Watched;
+        // There an address is more than RIP: the stepper knows it.
+        if (watch != null && (modeKey & ModeKey.CsNotFlat) != 0)
+            return null;
+        Block* b = _cache.Reserve(watch == null ? MaximumInstructions + 1 : 2 * MaximumInstructions + 1, available);
         b->Rip = rip;
         b->Physical = physical;
         b->ModeKey = modeKey;
@@ -49,14 +53,23 @@ public sealed unsafe class BlockBuilder
         int count = 0;
         int offset = 0;
         int instructions = 0;
+        int watched = 0;
         FlowKind flow = FlowKind.Next;
         while (flow == FlowKind.Next && count < MaximumInstructions && offset < available)
         {
             ulong at = (rip + (ulong)offset) & b->RipMask;
             if (!_decoder.TryDecode(start + offset, available - offset, at, modeKey, out Instruction instruction))
                 break;
-            Op* op = ops + count;
-            op->Position = (byte)count;
+            if (watch?.Contains(at) == true)
+            {
+                Op* tell = ops + count + watched;
+                tell->Position = (byte)(count + watched++);
+                tell->RipOffset = (ushort)offset;
+                tell->InstructionsBefore = (byte)instructions;
+                ExecutionWatch.Arm(tell);
+            }
+            Op* op = ops + count + watched;
+            op->Position = (byte)(count + watched);
             op->RipOffset = (ushort)offset;
             op->InstructionsBefore = (byte)instructions;
             flow = _decoder.Lower(instruction, op, modeKey);
@@ -73,22 +86,27 @@ public sealed unsafe class BlockBuilder
         }
         if (count == 0)
             return null;
+        // What tells stands between operations that could be joined.
+        if (watched != 0)
+            b->Heat = -1;
         b->InstructionCount = (short)instructions;
-        DropDeadFlags(ops, count, modeKey);
+        // Whoever is told before an instruction sees all that the one before it left.
+        if (watched == 0)
+            DropDeadFlags(ops, count, modeKey);
         // Where alignment is checked there are no fast handlers.
-        if ((modeKey & ModeKey.AlignmentChecked) == 0)
+        if (watched == 0 && (modeKey & ModeKey.AlignmentChecked) == 0)
             Fuse(ops, count);
         if (flow != FlowKind.Ends)
         {
-            Op* end = ops + count;
-            end->Position = (byte)count;
+            Op* end = ops + count + watched;
+            end->Position = (byte)(count + watched);
             end->Handler = end->Full = flow == FlowKind.EndsAfter ? &Chain.Stop : &Chain.EndOfBlock;
             end->Immediate = (rip + (ulong)offset) & b->RipMask;
             end->RipOffset = (ushort)offset;
             end->InstructionsBefore = (byte)instructions;
             count++;
         }
-        _cache.Keep(b, count, new ReadOnlySpan<byte>(start, offset));
+        _cache.Keep(b, count + watched, new ReadOnlySpan<byte>(start, offset));
         return b;
     }
 

@@ -49,6 +49,9 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
     /// <summary>Who checks cross-modifying code; no block may hold bytes that are hot to it.</summary>
     public XmcMonitor? Monitor { get; set; }
 
+    /// <summary>Addresses before which blocks tell that they are reached.</summary>
+    public ExecutionWatch? Watched { get; set; }
+
     /// <summary>Counts how often everything was forgotten: pointers to blocks from before are dangling.</summary>
     public int Generation { get; private set; }
 
@@ -105,7 +108,23 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
     public bool IsDecoded(ulong address, int length) => _pages[_memory.Offset(address) >> Page.Shift] is { } page && (page.Lines & LineMask(address, length)) != 0;
 
     /// <summary>Makes the blocks that hold any of these bytes (within one page) invalid, although the bytes may be theirs.</summary>
-    public void Invalidate(ulong address, int length) => Invalidate(address, length, onlyChanged: false);
+    public void Invalidate(ulong address, int length)
+    {
+        if (Invalidate(address, length, onlyChanged: false))
+            RequestExit();
+    }
+
+    /// <summary>Makes the blocks invalid that hold a byte, which has not changed: whoever executes one of them may do so to its end.</summary>
+    public void Retire(ulong address) => Invalidate(address, 1, onlyChanged: false);
+
+    /// <summary>Those that hold the byte at a linear address.</summary>
+    public void RetireLinear(ulong linear)
+    {
+        for (int i = 0; i < Buckets; i++)
+            for (Block* b = _buckets[i]; b != null; b = b->Chain)
+                if (b->Valid != 0 && linear - b->Rip < (ulong)b->ByteCount)
+                    Invalidate(b);
+    }
 
     /// <summary>Forgets all blocks.</summary>
     public void Clear()
@@ -140,14 +159,16 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
 
     void ICodeObserver.AfterCodeWrite(ulong address, int length)
     {
-        Invalidate(address, length, onlyChanged: true);
+        if (Invalidate(address, length, onlyChanged: true))
+            RequestExit();
     }
 
-    private void Invalidate(ulong address, int length, bool onlyChanged)
+    /// <summary>True when there was any.</summary>
+    private bool Invalidate(ulong address, int length, bool onlyChanged)
     {
         CodePage? page = _pages[_memory.Offset(address) >> Page.Shift];
         if (page == null || (page.Lines & LineMask(address, length)) == 0)
-            return;
+            return false;
         bool any = false;
         foreach (nint p in page.Blocks)
         {
@@ -155,15 +176,24 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
             if (b->Valid != 0 && b->Physical < address + (ulong)length && address < b->Physical + (ulong)b->ByteCount
                 && (!onlyChanged || !BytesMatch(b)))
             {
-                b->Valid = 0;
-                Block.Ops(b)->Handler = &InvalidBlock;
+                Invalidate(b);
                 any = true;
             }
         }
-        // The block that is running may be among them, on any CPU.
-        if (any)
-            foreach (Cpu cpu in _cpus)
-                cpu.RequestExit();
+        return any;
+    }
+
+    private static void Invalidate(Block* b)
+    {
+        b->Valid = 0;
+        Block.Ops(b)->Handler = &InvalidBlock;
+    }
+
+    /// <summary>The block that is running may be among those that are invalid now, on any CPU.</summary>
+    private void RequestExit()
+    {
+        foreach (Cpu cpu in _cpus)
+            cpu.RequestExit();
     }
 
     public void Dispose()
@@ -179,7 +209,7 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
 
     private bool Revalidate(Block* b)
     {
-        if (!BytesMatch(b) || Monitor?.IsHot(b->Physical, b->ByteCount) == true)
+        if (!BytesMatch(b) || Monitor?.IsHot(b->Physical, b->ByteCount) == true || Watched?.Overlaps(b->Rip, b->ByteCount) == true)
             return false;
         b->Valid = 1;
         Block.Ops(b)->Handler = b->FirstHandler;

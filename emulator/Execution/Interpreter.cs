@@ -46,6 +46,13 @@ public sealed unsafe class Interpreter
         set => field = _stepper.Monitor = _cache.Monitor = value;
     }
 
+    /// <summary>Who wants to know that addresses are reached.</summary>
+    public ExecutionWatch? Watch
+    {
+        get;
+        set => field = _stepper.Watch = _cache.Watched = value;
+    }
+
     /// <summary>Runs a CPU for at most <paramref name="budget"/> instructions, or until it halts, shuts down or cannot go on.</summary>
     /// <param name="exact">To the last of them. Otherwise a block that is longer than what is left waits for the next turn: one by one its instructions cost more.</param>
     /// <returns>Instructions retired.</returns>

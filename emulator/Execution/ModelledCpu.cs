@@ -68,6 +68,9 @@ public sealed unsafe class ModelledCpu : IDisposable
     /// <summary>Who checks cross-modifying code.</summary>
     public XmcMonitor? Monitor { get; set; }
 
+    /// <summary>Who wants to know that addresses are reached.</summary>
+    public ExecutionWatch? Watch { get; set; }
+
     /// <summary>Linear address of the next instruction.</summary>
     public ulong LinearRip
     {
@@ -213,6 +216,7 @@ public sealed unsafe class ModelledCpu : IDisposable
         Monitor?.Check(Cpu, Queue.Start, Queue.Bytes, length, Queue.PhysicalOf(Queue.Start));
         if (!Matches(length) && !Mismatch(length))
             return true;
+        Watch?.Check(Cpu, Queue.Start);
         int shadow = s->InterruptShadow;
         bool trap = (s->SystemFlags & Rflags.Tf) != 0;
         _flushed = false;

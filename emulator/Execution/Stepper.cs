@@ -42,6 +42,9 @@ public sealed unsafe class Stepper : IDisposable
     /// <summary>Who checks cross-modifying code as the coherent machine steps; the modelled one asks by itself.</summary>
     internal XmcMonitor? Monitor { get; set; }
 
+    /// <summary>Who wants to know that addresses are reached, as the coherent machine steps.</summary>
+    internal ExecutionWatch? Watch { get; set; }
+
     public Stepper(InstructionDecoder decoder)
     {
         _decoder = decoder;
@@ -138,6 +141,7 @@ public sealed unsafe class Stepper : IDisposable
                     monitor.Cover(at, n);
                 monitor.Check(cpu, (s->Cs.Base + s->Rip) & (s->Is64Bit ? ulong.MaxValue : uint.MaxValue), bytes, decoded->Length, physical);
             }
+            Watch?.Check(cpu, (s->Cs.Base + s->Rip) & (s->Is64Bit ? ulong.MaxValue : uint.MaxValue));
             retired = Execute(s, decoded);
             return true;
         }

@@ -89,6 +89,9 @@ public sealed unsafe class XmcMonitor : ICodeObserver
     /// <summary>Stores that were forgotten before every CPU had serialised behind them.</summary>
     public ulong Forgotten => _log.Forgotten;
 
+    /// <summary>What serialised a CPU last, by the rule that is checked.</summary>
+    public XmcSerialisation LastSerialisation(CpuIndex cpu) => _serialised[cpu.Value];
+
     /// <summary>A CPU begins to execute: if it was halted, what changed meanwhile is hot until it serialises.</summary>
     public void Resume(Cpu cpu)
     {

@@ -47,6 +47,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     private int _turn;
     private int _listPosition;
     private RunResult? _stop;
+    private ExecutionWatch? _watch;
     private ulong _hash;
 
     /// <summary>Builds the machine: memory, bus, CPUs with their local APICs, the platform's devices, and the engine that runs them.</summary>
@@ -114,6 +115,9 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
 
     /// <summary>The checker of cross-modifying code, where <see cref="MachineOptions.Check"/> asks for one.</summary>
     public XmcMonitor? Monitor { get; }
+
+    /// <summary>Tells when chosen addresses are reached; the first use of it attaches it.</summary>
+    public ExecutionWatch Watch => _watch ??= AttachWatch();
 
     /// <summary>What code was; for an explorer that takes the machine back to earlier states.</summary>
     internal CodeHistory History => _history;
@@ -374,6 +378,15 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
             foreach (ModelledCpu agent in _agents)
                 agent.Monitor = monitor;
         return monitor;
+    }
+
+    private ExecutionWatch AttachWatch()
+    {
+        var watch = new ExecutionWatch(_cache, _cpus);
+        _interpreter.Watch = watch;
+        foreach (ModelledCpu agent in _agents)
+            agent.Watch = watch;
+        return watch;
     }
 
     private void NoteStale(StaleExecution stale)

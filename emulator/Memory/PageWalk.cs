@@ -113,6 +113,23 @@ public static class PageWalk
         return true;
     }
 
+    /// <summary>
+    /// Where an address lies now, for whoever looks at a machine from outside: no accessed bit is set, no right is asked for, and nothing is cached. False where it
+    /// is not mapped.
+    /// </summary>
+    public static bool TryPeek(PhysicalMemory memory, ref PagingRegisters r, ulong linear, out ulong physical)
+    {
+        physical = linear & uint.MaxValue & memory.A20Mask;
+        if ((r.Cr0 & PagingBits.Cr0Pg) == 0)
+            return true;
+        Path path = new() { Common = ulong.MaxValue };
+        Outcome outcome = (r.Efer & PagingBits.EferLma) != 0 ? Walk4Level(memory, null, ref r, linear, ref path, out physical)
+            : (r.Cr4 & PagingBits.Cr4Pae) != 0 ? WalkPae(memory, null, ref r, linear, ref path, out physical)
+            : Walk32Bit(memory, null, ref r, linear, ref path, out physical);
+        physical &= memory.A20Mask;
+        return outcome == Outcome.Mapped;
+    }
+
     /// <summary>4-level paging (SDM, "4-Level Paging and 5-Level Paging").</summary>
     private static Outcome Walk4Level(PhysicalMemory memory, StoreBuffer? pending, ref PagingRegisters r, ulong linear, ref Path path, out ulong physical)
     {

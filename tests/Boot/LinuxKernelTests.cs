@@ -47,6 +47,23 @@ public sealed class LinuxKernelTests
     }
 
     [Fact]
+    public void CpuView_OfMemory_LeavesNoTrace()
+    {
+        using var f = new BootFixture();
+        BootImage.Open(new LinuxImage().Build(), "vmlinuz").Load(f.Memory, f.Cpu);
+        ulong tables = f.State.Paging.Cr3;
+        ulong before = f.Quad(tables);
+        byte[] seen = new byte[6];
+        Assert.True(CpuView.TryRead(f.Cpu, 0x10_0200 - 4, seen));
+        Assert.Equal(f.Bytes(0x10_0200 - 4, 6), seen);
+        Assert.False(CpuView.TryRead(f.Cpu, 1UL << 32, seen));
+        Assert.Equal(before, f.Quad(tables));
+        // A walk of the CPU's own does.
+        Assert.True(PageWalk.TryTranslate(f.Memory, ref f.State.Paging, 0, AccessKind.Read, false, false, out _));
+        Assert.NotEqual(before, f.Quad(tables));
+    }
+
+    [Fact]
     public void Load_BzImage32_EntersProtectedModeAsTheProtocolSays()
     {
         using var f = new BootFixture(model: CpuModels.Pentium3);

@@ -88,6 +88,7 @@ internal sealed record InstructionJson(string Code, string Feature, string State
 [JsonSerializable(typeof(ProveJson))]
 [JsonSerializable(typeof(ExploredJson[]))]
 [JsonSerializable(typeof(ReplayJson))]
+[JsonSerializable(typeof(LinuxJson))]
 [JsonSerializable(typeof(ScenarioResult[]))]
 [JsonSerializable(typeof(FetchProfileJson[]))]
 [JsonSerializable(typeof(InstructionJson[]))]

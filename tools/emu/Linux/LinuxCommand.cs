@@ -18,7 +18,7 @@ public static class LinuxCommand
 
     public static Command Build(Terminal terminal)
     {
-        var run = new Option<string>("--run") { HelpName = "COMMAND", Description = "Runs this by a shell in the guest, prints what it prints, and leaves with its exit status." };
+        var runOption = new Option<string>("--run") { HelpName = "COMMAND", Description = "Runs this by a shell in the guest, prints what it prints, and leaves with its exit status." };
         var append = new Option<string>("--append") { HelpName = "TEXT", Description = "More for the kernel's command line." };
         var kernel = new Option<string>("--kernel") { HelpName = "FILE", Description = "Another kernel, bzImage or vmlinux." };
         var busybox = new Option<string>("--busybox") { HelpName = "FILE", Description = "Another busybox; a static binary." };
@@ -32,16 +32,23 @@ public static class LinuxCommand
         var console = new ConsoleArguments(always: true);
         var devices = new DeviceArguments();
         var state = new StateArguments();
-        var command = new Command("linux", "Boots Debian's Linux on two CPUs to a shell; obtains kernel and busybox by itself.") { run, append, kernel, busybox, flavour, export };
+        var check = new CheckArguments();
+        var broken = new BreakArguments();
+        Option<bool> json = JsonOutput.Option();
+        var command = new Command("linux", "Boots Debian's Linux on two CPUs to a shell; obtains kernel and busybox by itself.") { runOption, append, kernel, busybox, flavour, export };
         machine.AddTo(command);
         console.AddTo(command);
         devices.AddTo(command);
         state.AddTo(command);
+        check.AddTo(command);
+        broken.AddTo(command);
+        command.Add(json);
         command.SetAction(parsed =>
         {
-            MachineOptions options = devices.Read(parsed, machine.Read(parsed));
+            MachineOptions options = devices.Read(parsed, check.Read(parsed, machine.Read(parsed)));
+            var observed = new ObserverSettings(options.Check != null, broken.Read(parsed));
             ConsoleSettings settings = console.Read(parsed) with { Snapshot = state.Snapshot(parsed) };
-            string? script = parsed.GetValue(run);
+            string? script = parsed.GetValue(runOption);
             string path = parsed.GetValue(kernel) ?? LinuxFiles.Kernel(parsed.GetValue(flavour) ?? "cloud-amd64", terminal);
             BootImage image = BootImage.OpenFile(path);
             ReadOnlyMemory<byte> shell = BootImage.ReadFile(parsed.GetValue(busybox) ?? LinuxFiles.Busybox(terminal));
@@ -49,13 +56,15 @@ public static class LinuxCommand
             string line = string.Join(' ', new[] { CommandLine, script == null ? "" : Quiet, parsed.GetValue(append) ?? "" }.Where(t => t.Length != 0));
             if (parsed.GetValue(export) is { } directory)
                 return Export(terminal, directory, path, ramdisk, line, options);
-            return script == null ? BootCommand.Run(terminal, image, [ramdisk], line, options, settings, devices.Settings(parsed), json: false)
-                : Run(terminal, image, ramdisk, line, script, options, settings with { Connect = false });
+            var run = new LinuxRun(terminal, image, ramdisk, line, options, observed, parsed.GetValue(json));
+            return script == null ? run.Boot(settings, devices.Settings(parsed)) : run.Run(script, settings with { Connect = false });
         });
         return command.WithExamples(
             ("emu linux", "Debian's kernel on two CPUs, to a shell; Ctrl-A x leaves"),
             ("emu linux --run 'uname -a; nproc'", "one command in the guest; the exit status is the command's"),
             ("emu linux --cpus 8 --memory 1G --append 'nosmap'", "more CPUs, more memory, more for the kernel"),
+            ("emu linux --check --run 'sysctl -w kernel.sched_schedstats=1'", "Linux patches 76 sites of its own code; what it ran for that, and who executed them when"),
+            ("emu linux --check --break text_poke_bp_batch:on_each_cpu_cond_mask --run 'sysctl -w kernel.sched_schedstats=1'", "the same without its rounds of IPIs: must be reported"),
             ("emu linux --profile p6 --run 'sysctl -w kernel.sched_schedstats=1'", "Linux patches its own code on CPUs that fetch ahead"));
     }
 
@@ -76,22 +85,6 @@ public static class LinuxCommand
         terminal.Out.WriteLine($"qemu-system-x86_64 -accel tcg,thread=single -smp {options.CpuCount} -m {options.MemorySize >> 20} -display none -serial stdio -monitor none -no-reboot " +
             $"-kernel {quoted}/vmlinuz -initrd {quoted}/initramfs -append \"$(cat {quoted}/cmdline)\"");
         return ExitCode.Success;
-    }
-
-    /// <summary>Prints what the command prints; when it does not come to its end, all that the console had to say, and why.</summary>
-    private static int Run(Terminal terminal, BootImage image, BootModule ramdisk, string commandLine, string command, MachineOptions options, ConsoleSettings settings)
-    {
-        using var machine = new Machine(options);
-        var filter = new CommandOutput(command, terminal.GuestByte, status => machine.RequestStop(new RunResult(StopReason.Ended, status, $"the command ended with status {status}")));
-        using var session = new ConsoleSession(machine, terminal, settings, filter.Take);
-        machine.Load(image, commandLine, [ramdisk]);
-        RunResult result = session.Run();
-        terminal.Flush();
-        if (filter.HasEnded)
-            return result.ExitCode;
-        filter.ShowRest();
-        terminal.EnsureLineStart();
-        throw new LinuxException($"the command did not come to its end: {result.Message}", ExitCode.Of(result));
     }
 }
 
