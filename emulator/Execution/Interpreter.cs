@@ -53,10 +53,12 @@ public sealed unsafe class Interpreter
         set => field = _stepper.Watch = _cache.Watched = value;
     }
 
-    /// <summary>Runs a CPU for at most <paramref name="budget"/> instructions, or until it halts, shuts down or cannot go on.</summary>
-    /// <param name="exact">To the last of them. Otherwise a block that is longer than what is left waits for the next turn: one by one its instructions cost more.</param>
+    /// <summary>
+    /// Runs a CPU for at most <paramref name="budget"/> instructions, exactly, or until it halts, shuts down or cannot go on. Where it ends must not depend on blocks: which of
+    /// them there are is no part of the machine, and another one where code is checked, or behind a snapshot.
+    /// </summary>
     /// <returns>Instructions retired.</returns>
-    public long Run(Cpu cpu, long budget, bool exact)
+    public long Run(Cpu cpu, long budget)
     {
         CpuState* s = cpu.State;
         s->Budget = budget;
@@ -96,8 +98,6 @@ public sealed unsafe class Interpreter
             {
                 if (GiveHeldBack(s))
                     continue;
-                if (!exact && block != null && s->Budget < budget)
-                    break;
                 if (s->Exit == ExitReason.None)
                     Step(cpu);
                 else

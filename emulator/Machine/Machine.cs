@@ -232,7 +232,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         long retired;
         if (_coherent)
         {
-            retired = _interpreter.Run(cpu, 1, exact: true);
+            retired = _interpreter.Run(cpu, 1);
             ran = retired != 0;
         }
         else

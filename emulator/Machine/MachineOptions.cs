@@ -79,8 +79,8 @@ public sealed record MachineOptions
     public ScheduleKind Schedule { get; init; } = ScheduleKind.RoundRobin;
 
     /// <summary>
-    /// Instructions that a CPU runs before the next one's turn; under <see cref="ScheduleKind.Random"/> the most. A coherent CPU stops before a block that exceeds
-    /// them, and goes on where no other can execute.
+    /// Instructions that a CPU runs before the next one's turn; under <see cref="ScheduleKind.Random"/> the most. A coherent CPU goes on
+    /// where no other can execute.
     /// </summary>
     public int Quantum { get; init; } = 256;
 

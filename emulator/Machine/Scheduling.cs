@@ -118,8 +118,7 @@ public sealed unsafe partial class Machine
         ulong untilTimer = _nextEvent > _sliceStart ? _nextEvent - _sliceStart : 1;
         long budget = (long)Math.Min(Math.Min((ulong)quantum, limit), untilTimer);
         BeginSlice(cpu, budget);
-        // Only a timer and the limit must be met exactly.
-        long retired = _coherent ? _interpreter.Run(cpu, budget, exact: budget != quantum)
+        long retired = _coherent ? _interpreter.Run(cpu, budget)
             : random == null ? _agents[index].Run(budget)
             : RunRandomly(_agents[index], budget, random);
         EndSlice(cpu, retired);
