@@ -45,6 +45,11 @@ internal sealed class AcpiTables
     private const byte LocalNmiEntry = 4;
     private const byte AllProcessors = 0xFF;
 
+    /// <summary>In a routing table: the function that an entry is for, the pin, and no device whose setting says more.</summary>
+    private const uint AnyFunction = 0xFFFF;
+    private const uint InterruptPinA = 0;
+    private const uint NoLinkDevice = 0;
+
     /// <summary>MPS INTI flags: active high, level-triggered; as the bus has it.</summary>
     private const ushort LevelHigh = 0b1101;
     private const ushort AsTheBus = 0;
@@ -207,13 +212,22 @@ internal sealed class AcpiTables
                 Aml.Ports(PciHost.AddressPort, 8),
                 Aml.PortWindow(0, PciHost.AddressPort - 1),
                 Aml.PortWindow(PciHost.DataPort + 4, ushort.MaxValue),
-                Aml.MemoryWindow((uint)PciHost.WindowStart, (uint)(PciHost.WindowEnd - 1)))));
+                Aml.MemoryWindow((uint)PciHost.WindowStart, (uint)(PciHost.WindowEnd - 1)))),
+            Aml.Named("_PRT", PciRouting()));
         byte[] serial = Device("COM1", "PNP0501", Aml.Ports(Uart16550.Com1, 8), Aml.IsaIrq(Uart16550.Com1Irq));
         byte[] clock = Device("RTC0", "PNP0B00", Aml.Ports(CmosRtc.IndexPort, 2), Aml.IsaIrq(CmosRtc.Irq));
         byte[] keyboard = Device("KBD0", "PNP0303", Aml.Ports(KeyboardController.DataPort, 1), Aml.Ports(KeyboardController.CommandPort, 1), Aml.IsaIrq(KeyboardController.KeyboardIrq));
         byte[] timer = Device("HPET", "PNP0103", Aml.FixedMemory((uint)Hpet.DefaultAddress, (uint)Hpet.Length));
         return [.. off, .. Aml.Scope("\\_SB", pci, serial, clock, keyboard, timer)];
     }
+
+    /// <summary>
+    /// PCI Routing Table (ACPI Specification, "_PRT (PCI Routing Table)"): INTA# of every device, by any function, is the same global interrupt, level-triggered and
+    /// active low as PCI has it. Other pins are not wired.
+    /// </summary>
+    private static byte[] PciRouting() =>
+        Aml.Package([.. Enumerable.Range(0, PciHost.Slots).Select(device =>
+            Aml.Package(Aml.Integer((uint)device << 16 | AnyFunction), Aml.Integer(InterruptPinA), Aml.Integer(NoLinkDevice), Aml.Integer(PciHost.Irq)))]);
 
     private static byte[] Device(string name, string id, params byte[][] resources) =>
         Aml.Device(name, Aml.Named("_HID", Aml.EisaId(id)), Aml.Named("_UID", Aml.Integer(1)), Aml.Named("_CRS", Aml.Resources(resources)));

@@ -22,7 +22,7 @@ public sealed class PciHost : IPortDevice, IMmioDevice, ISnapshotted
     public const ulong WindowEnd = 0xFEC0_0000;
 
     /// <summary>Devices of a bus.</summary>
-    private const int Slots = 32;
+    public const int Slots = 32;
 
     private static readonly BitField s_register = new("Register Number", 7, 2);
     private static readonly BitField s_function = new("Function Number", 10, 8);

@@ -116,6 +116,9 @@ public sealed class FirmwareTablesTests
             string source = File.ReadAllText(Path.Combine(directory, "DSDT.dsl"));
             Assert.Contains("EisaId (\"PNP0501\")", source, StringComparison.Ordinal);
             Assert.Matches(new Regex(@"IO \(Decode16,\s+0x03F8,\s+// Range Minimum\s+0x03F8,\s+// Range Maximum\s+0x01,\s+// Alignment\s+0x08,"), source);
+            // INTA# of device 4, the first virtio disk, by any function, is the level-triggered line of PCI.
+            Assert.Matches(new Regex(@"Name \(_PRT, Package \(0x20\)"), source);
+            Assert.Matches(new Regex(@"0x0004FFFF,\s+Zero,\s+Zero,\s+0x0B\s+}"), source);
             byte[] before = File.ReadAllBytes(Path.Combine(directory, "DSDT.aml"));
             (int compiled, string said) = Iasl($"-oa -p {Path.Combine(directory, "again")} {Path.Combine(directory, "DSDT.dsl")}");
             Assert.True(compiled == 0, said);

@@ -9,6 +9,7 @@ using Emu.Bench;
 //   bench modelled   the guest kernel on four CPUs under p6, with store buffers: MIPS over all CPUs
 //   bench explore    explored events per second, on one thread and on two
 //   bench check      what emu boot --check costs
+//   bench linux      Debian's kernel to its first command, in Emu and, where installed, in QEMU
 //   bench snapshot   snapshot and restore, by BenchmarkDotNet
 var kernels = new Option<string[]>("--kernel") { Description = "only these kernels", AllowMultipleArgumentsPerToken = true };
 var runs = new Option<int>("--runs") { Description = "runs of each pair", DefaultValueFactory = _ => 3 };
@@ -49,6 +50,9 @@ check.SetAction(p =>
     return 0;
 });
 
+var linux = new Command("linux", "Debian's kernel on two CPUs to the first command of /init, in Emu and in QEMU: CPU time, and peak memory with 256 MiB of RAM") { runs };
+linux.SetAction(p => LinuxBoot.Print(Programs.Emu, ChildProcess.Find("qemu-system-x86_64"), p.GetValue(runs)));
+
 var snapshot = new Command("snapshot", "snapshot and restore of 64 MiB of which 1 MiB changed");
 snapshot.SetAction(_ =>
 {
@@ -56,4 +60,4 @@ snapshot.SetAction(_ =>
     return 0;
 });
 
-return new RootCommand("Measures Emu.") { compare, start, modelled, explore, check, snapshot }.Parse(args).Invoke();
+return new RootCommand("Measures Emu.") { compare, start, modelled, explore, check, linux, snapshot }.Parse(args).Invoke();

@@ -15,10 +15,14 @@ public static class Initramfs
     /// <summary>What it prints right behind the command's output; the exit status and "@@" follow.</summary>
     public static string End(string command) => $"@@emu:{Token(command)}:status=";
 
+    /// <summary>Builds the archive without modules.</summary>
+    public static byte[] Build(ReadOnlySpan<byte> busybox, string? command) => Build(busybox, command, modules: null);
+
     /// <summary>Builds the archive.</summary>
     /// <param name="busybox">A static binary.</param>
     /// <param name="command">What a shell runs instead of a person; null for an interactive shell.</param>
-    public static byte[] Build(ReadOnlySpan<byte> busybox, string? command)
+    /// <param name="modules">What /init loads, and the devices for which it waits then; null for none.</param>
+    public static byte[] Build(ReadOnlySpan<byte> busybox, string? command, KernelModules? modules)
     {
         var archive = new CpioArchive();
         foreach (string directory in (string[])["bin", "dev", "etc", "proc", "root", "sbin", "sys", "tmp"])
@@ -26,7 +30,8 @@ public static class Initramfs
         archive.CharacterDevice("dev/console", 5, 1);
         archive.File("bin/busybox", busybox, executable: true);
         archive.Link("bin/sh", "busybox");
-        archive.File("init", Encoding.UTF8.GetBytes(command == null ? Interactive : Scripted(command)), executable: true);
+        string start = Common + (modules == null ? "" : Load(archive, modules));
+        archive.File("init", Encoding.UTF8.GetBytes(start + (command == null ? Interactive : Scripted(command))), executable: true);
         if (command != null)
             archive.File("command", Encoding.UTF8.GetBytes(command + "\n"));
         return archive.Build();
@@ -42,8 +47,24 @@ public static class Initramfs
 
         """;
 
+    /// <summary>Drivers look for their devices by and by, but not for longer than ten seconds of the guest's time.</summary>
+    private static string Load(CpioArchive archive, KernelModules modules)
+    {
+        var script = new StringBuilder();
+        if (modules.Modules.Count != 0)
+            archive.Directory("modules");
+        foreach (KernelModule module in modules.Modules)
+        {
+            archive.File($"modules/{module.Name}.ko", module.Data);
+            script.Append($"busybox insmod /modules/{module.Name}.ko\n");
+        }
+        foreach (string device in modules.Devices)
+            script.Append($"busybox timeout 10 busybox sh -c 'until [ -e /dev/{device} ]; do busybox sleep 0.05; done'\n");
+        return script.ToString();
+    }
+
     /// <summary>The terminal passes bytes on as they are, so that what the command prints arrives unchanged.</summary>
-    private static string Scripted(string command) => Common + $"""
+    private static string Scripted(string command) => $"""
         busybox stty -F /dev/console raw -echo
         printf '{Begin(command).Replace("\n", "\\n")}'
         busybox sh /command </dev/null
@@ -52,7 +73,7 @@ public static class Initramfs
 
         """;
 
-    private const string Interactive = Common + """
+    private const string Interactive = """
         busybox --install -s /bin
         echo
         echo "Linux $(uname -r), $(nproc) CPUs. \"exit\" or Ctrl-A x leaves."

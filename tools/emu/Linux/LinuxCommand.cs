@@ -23,6 +23,7 @@ public static class LinuxCommand
         var kernel = new Option<string>("--kernel") { HelpName = "FILE", Description = "Another kernel, bzImage or vmlinux." };
         var busybox = new Option<string>("--busybox") { HelpName = "FILE", Description = "Another busybox; a static binary." };
         var flavour = new Option<string>("--flavour") { HelpName = "NAME", Description = "Debian's flavour of the kernel: cloud-amd64 (unless given) or amd64." };
+        var module = new Option<string[]>("--module") { HelpName = "NAME", Description = "Loads a module of the kernel's package, and what it depends on; may be repeated. Those of the disks' drivers come by themselves." };
         var export = new Option<string>("--export")
         {
             HelpName = "DIRECTORY",
@@ -35,7 +36,7 @@ public static class LinuxCommand
         var check = new CheckArguments();
         var broken = new BreakArguments();
         Option<bool> json = JsonOutput.Option();
-        var command = new Command("linux", "Boots Debian's Linux on two CPUs to a shell; obtains kernel and busybox by itself.") { runOption, append, kernel, busybox, flavour, export };
+        var command = new Command("linux", "Boots Debian's Linux on two CPUs to a shell; obtains kernel and busybox by itself.") { runOption, append, kernel, busybox, flavour, module, export };
         machine.AddTo(command);
         console.AddTo(command);
         devices.AddTo(command);
@@ -52,7 +53,10 @@ public static class LinuxCommand
             string path = parsed.GetValue(kernel) ?? LinuxFiles.Kernel(parsed.GetValue(flavour) ?? "cloud-amd64", terminal);
             BootImage image = BootImage.OpenFile(path);
             ReadOnlyMemory<byte> shell = BootImage.ReadFile(parsed.GetValue(busybox) ?? LinuxFiles.Busybox(terminal));
-            var ramdisk = new BootModule("initramfs", Initramfs.Build(shell.Span, script), "");
+            var modules = new KernelModules(path);
+            modules.AddDrivers(options.Disks);
+            Array.ForEach(parsed.GetValue(module) ?? [], modules.Add);
+            var ramdisk = new BootModule("initramfs", Initramfs.Build(shell.Span, script, modules), "");
             string line = string.Join(' ', new[] { CommandLine, script == null ? "" : Quiet, parsed.GetValue(append) ?? "" }.Where(t => t.Length != 0));
             if (parsed.GetValue(export) is { } directory)
                 return Export(terminal, directory, path, ramdisk, line, options);
@@ -65,6 +69,7 @@ public static class LinuxCommand
             ("emu linux --cpus 8 --memory 1G --append 'nosmap'", "more CPUs, more memory, more for the kernel"),
             ("emu linux --check --run 'sysctl -w kernel.sched_schedstats=1'", "Linux patches 76 sites of its own code; what it ran for that, and who executed them when"),
             ("emu linux --check --break text_poke_bp_batch:on_each_cpu_cond_mask --run 'sysctl -w kernel.sched_schedstats=1'", "the same without its rounds of IPIs: must be reported"),
+            ("emu linux --disk disk.img --run 'cat /dev/vda'", "a disk, with Linux's driver; what is written stays in memory unless it is --disk disk.img,write"),
             ("emu linux --profile p6 --run 'sysctl -w kernel.sched_schedstats=1'", "Linux patches its own code on CPUs that fetch ahead"));
     }
 
