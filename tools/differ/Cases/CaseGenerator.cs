@@ -310,6 +310,17 @@ public sealed class CaseGenerator
                     SetPointer(c, Rbp, ref dice, 8, 8);
                 PatchStack(c, i.Mnemonic == Mnemonic.Ret && dice.Percent(90) ? Target(c, ref dice) : dice.Value(), 8);
                 break;
+            case Mnemonic.Jmp or Mnemonic.Call when memory && i.MemorySize is MemorySize.SegPtr16 or MemorySize.SegPtr32 or MemorySize.SegPtr64 && dice.Percent(95):
+                int offset = i.MemorySize.GetSize() - 2;
+                Patch(c, at, Target(c, ref dice), 0, offset);
+                Patch(c, at + (ulong)offset, CodeSelector(ref dice), 0, 2);
+                break;
+            case Mnemonic.Retf when dice.Percent(95):
+                PatchFrame(c, ref dice, i.Code switch { Code.Retfw or Code.Retfw_imm16 => 2, Code.Retfd or Code.Retfd_imm16 => 4, _ => 8 });
+                break;
+            case Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq when dice.Percent(95):
+                PatchFrame(c, ref dice, i.Mnemonic switch { Mnemonic.Iret => 2, Mnemonic.Iretd => 4, _ => 8 });
+                break;
             case Mnemonic.Jmp or Mnemonic.Call when dice.Percent(90):
                 if (memory)
                     Patch(c, at, Target(c, ref dice), 0, i.MemorySize.GetSize());
@@ -334,6 +345,19 @@ public sealed class CaseGenerator
                 break;
         }
     }
+
+    /// <summary>What a far return or IRET pops: offset, selector, flags without TF, stack pointer and its selector.</summary>
+    private void PatchFrame(Case c, ref Dice dice, int size)
+    {
+        ReadOnlySpan<ulong> words = [Target(c, ref dice), CodeSelector(ref dice), dice.Next() & 0x24_7ED5, dice.Value(), dice.Percent(70) ? Arena.UserDataSelector : Selector(ref dice)];
+        ulong sp = EffectiveAddress.Linear(c, Register.SS, c.Registers[Rsp]);
+        for (int n = 0; n < words.Length; n++)
+            Patch(c, sp + (ulong)(n * size), words[n], 0, size);
+    }
+
+    /// <summary>A selector for CS: mostly one that a program has.</summary>
+    internal static ulong CodeSelector(ref Dice dice) =>
+        dice.Percent(70) ? dice.Pick<ushort>([Arena.UserCode32Selector, Arena.UserCode64Selector]) : Selector(ref dice);
 
     /// <summary>A selector that a program at CPL 3 might load: null, one of its own, the system's, or any.</summary>
     private static ulong Selector(ref Dice dice) => dice.Below(10) switch

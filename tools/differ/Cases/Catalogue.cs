@@ -102,15 +102,17 @@ public sealed class Catalogue
         for (int i = 0; i < info.OpCount; i++)
         {
             OpCodeOperandKind kind = info.GetOpKind(i);
-            if (kind is OpCodeOperandKind.farbr2_2 or OpCodeOperandKind.farbr4_2)
+            if (!mode.IsUser() && kind is OpCodeOperandKind.farbr2_2 or OpCodeOperandKind.farbr4_2)
                 reason = "changes the code segment; lockstep runs it";
             else if (!mode.IsUser() && kind is (OpCodeOperandKind.cr_reg or OpCodeOperandKind.dr_reg))
                 reason = "privileged";
         }
         if (!mode.IsUser() && FloatingValues.IsFloating(info.Code) && info.Code.Mnemonic() is not (Mnemonic.Lfence or Mnemonic.Sfence or Mnemonic.Mfence))
             reason = "x87, MMX and SSE are checked on the host's CPU: Unicorn's are incomplete";
-        if (info.Code is Code.Jmp_m1616 or Code.Jmp_m1632 or Code.Jmp_m1664 or Code.Call_m1616 or Code.Call_m1632 or Code.Call_m1664)
+        if (!mode.IsUser() && info.Code is Code.Jmp_m1616 or Code.Jmp_m1632 or Code.Jmp_m1664 or Code.Call_m1616 or Code.Call_m1632 or Code.Call_m1664)
             reason = "changes the code segment; lockstep runs it";
+        if (mode.IsUser() && info.Code is Code.Jmp_m1664 or Code.Call_m1664)
+            reason = "far pointers of AMD's CPUs have 32 bits at most";
         if (mode != CodeMode.Real16 && !mode.IsUser() && LoadsSegment(info))
             reason = "loads a descriptor; lockstep runs it";
         return reason != null;
@@ -157,11 +159,15 @@ public sealed class Catalogue
             emulator.Run(c, outcome, ExecutionPath.Step);
             if (outcome.Refusal != null)
                 return Support.No;
-            // UD0, UD1 and UD2 are meant to, and RSM is outside SMM.
-            if (outcome.Vector == (int)Vector.InvalidOpcode && code.Mnemonic() is not (Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2 or Mnemonic.Rsm))
+            if (outcome.Vector == (int)Vector.InvalidOpcode && !IsUndefined(code.Mnemonic(), maker.Mode))
                 return Support.Undefined;
             return Support.Yes;
         }
         return Support.Unmade;
     }
+
+    /// <summary>#UD by its meaning: UD0, UD1 and UD2; RSM outside SMM; what is so at CPL 3.</summary>
+    private static bool IsUndefined(Mnemonic mnemonic, CodeMode mode) =>
+        mnemonic is Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2 or Mnemonic.Rsm
+        || (mode.IsUser() && mnemonic is Mnemonic.Monitor or Mnemonic.Mwait or Mnemonic.Clac or Mnemonic.Stac);
 }

@@ -236,12 +236,13 @@ public sealed class InstructionMaker
             case Kind.farbr2_2:
                 i.SetOpKind(operand, OpKind.FarBranch16);
                 i.FarBranch16 = (ushort)value;
-                i.FarBranchSelector = (ushort)dice.Value();
+                i.FarBranchSelector = (ushort)CaseGenerator.CodeSelector(ref dice);
                 return true;
             case Kind.farbr4_2:
                 i.SetOpKind(operand, OpKind.FarBranch32);
-                i.FarBranch32 = (uint)value;
-                i.FarBranchSelector = (ushort)dice.Value();
+                // Into the code, mostly.
+                i.FarBranch32 = dice.Percent(80) ? (uint)(rip + 64 + (ulong)dice.Below(0x1000)) : (uint)value;
+                i.FarBranchSelector = (ushort)CaseGenerator.CodeSelector(ref dice);
                 return true;
             case Kind.br16_1 or Kind.br16_2:
                 i.SetOpKind(operand, OpKind.NearBranch16);

@@ -62,6 +62,15 @@ internal static class HostDisagreements
         ["partial-commit"] = (c, oracle, emu, _) =>
             c.First.Mnemonic is Mnemonic.Enter or Mnemonic.Popa or Mnemonic.Popad or Mnemonic.Pusha or Mnemonic.Pushad
             && emu.Vector != Outcome.NoVector && (oracle.Vector == emu.Vector || OracleErrors.IsFaultOrder(c, oracle, emu)) && emu.Rip == oracle.Rip,
+        ["far-return-order"] = (c, oracle, emu, differences) =>
+            oracle.Rip == emu.Rip && differences.All(d => d.What is "exception" or "error code" or "fault address")
+            && FarReturnFaults.Of(c) is { } faults && faults.May(oracle) && faults.May(emu),
+        ["compat-stack"] = (c, oracle, emu, differences) =>
+            c.Mode == CodeMode.User64 && oracle.Selectors[1] == Arena.UserCode32Selector && differences is [{ What: "rsp" }] && oracle.Registers[4] == (uint)emu.Registers[4],
+        ["compat-call"] = (c, _, _, _) =>
+            c.First.Code is Code.Call_m1616 or Code.Call_m1632 && c.Mode == CodeMode.User64 && c.Registers[4] - 8 > uint.MaxValue
+            && Arena.For(c.Mode).TryReadStart(c, EffectiveAddress.Linear(c, c.First.MemorySegment, EffectiveAddress.OffsetOf(c, c.First)) + (ulong)c.First.MemorySize.GetSize() - 2, 2, out ulong selector)
+            && (selector & ~3UL) == (Arena.UserCode32Selector & ~3UL),
         ["address-wrap"] = (c, oracle, emu, _) =>
             oracle.Vector == PageFault && emu.Vector == PageFault && oracle.Rip == emu.Rip
             && OracleErrors.Faulting(c, emu, _ => true).Any(a => WrapsTo(a, c, oracle.FaultAddress) && emu.FaultAddress - a.Linear < (ulong)a.Size),

@@ -22,9 +22,8 @@ public static unsafe class Implementation
     /// <summary>True when the instruction table has a handler for it in every mode in which it can be written down.</summary>
     public static bool Has(Code code)
     {
-        // Codes that begin with WAIT are two instructions.
         if (code.ToOpCode().Fwait)
-            return Has(Code.Wait) && Enum.TryParse("Fn" + code.ToString()[1..], out Code second) && Has(second);
+            return Parts(code).All(Has);
         bool any = false;
         foreach ((CodeMode mode, uint key) in s_modes)
         {
@@ -36,6 +35,9 @@ public static unsafe class Implementation
         }
         return any;
     }
+
+    /// <summary>The instructions that a code stands for: itself, or of those that begin with WAIT that and the other.</summary>
+    public static Code[] Parts(Code code) => code.ToOpCode().Fwait ? [Code.Wait, Enum.Parse<Code>("Fn" + code.ToString()[1..])] : [code];
 
     private static bool TryMake(Code code, CodeMode mode, out Instruction instruction)
     {
