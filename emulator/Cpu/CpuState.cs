@@ -115,8 +115,15 @@ public unsafe struct CpuState
     /// <summary>The block (Block*) before which the last budget ran out: a sample of where time is spent.</summary>
     public void* Sampled;
 
-    /// <summary>Set by PAUSE, HLT and the like: the CPU waits for another one, and the schedule may go on to it.</summary>
+    /// <summary>
+    /// Set by PAUSE, HLT and the like: the CPU waits for another one, and the schedule may go on to it. <see cref="MustYield"/>: the machine wants the turn back, whoever
+    /// else there is.
+    /// </summary>
     public int YieldRequested;
+
+    /// <summary>Of <see cref="YieldRequested"/>.</summary>
+    public const int MayYield = 1;
+    public const int MustYield = 2;
 
     /// <summary>Set by a slow path when the chain must return after the present instruction.</summary>
     public int ExitRequested;

@@ -57,8 +57,9 @@ public sealed unsafe class Interpreter
     /// Runs a CPU for at most <paramref name="budget"/> instructions, exactly, or until it halts, shuts down or cannot go on. Where it ends must not depend on blocks: which of
     /// them there are is no part of the machine, and another one where code is checked, or behind a snapshot.
     /// </summary>
+    /// <param name="alone">Nobody else can use a turn that PAUSE would give up.</param>
     /// <returns>Instructions retired.</returns>
-    public long Run(Cpu cpu, long budget)
+    public long Run(Cpu cpu, long budget, bool alone)
     {
         CpuState* s = cpu.State;
         s->Budget = budget;
@@ -73,7 +74,11 @@ public sealed unsafe class Interpreter
         while (s->Exit != ExitReason.Unsupported && Events.Service(cpu) && (s->Budget > 0 || GiveHeldBack(s)))
         {
             if (s->YieldRequested != 0)
-                break;
+            {
+                if (!alone || s->YieldRequested == CpuState.MustYield)
+                    break;
+                s->YieldRequested = 0;
+            }
             if (s->Budget != before)
                 (before, events) = (s->Budget, 0);
             else if (++events > Events.MostInARow)

@@ -33,7 +33,7 @@ public static unsafe class Waiting
 
     private static Op* Yield(CpuState* s, Op* op)
     {
-        s->YieldRequested = 1;
+        s->YieldRequested = CpuState.MayYield;
         return Chain.LeaveAfter(s, op);
     }
 
@@ -59,7 +59,7 @@ public static unsafe class Waiting
         // Without an armed line, or when it has been stored to since, MWAIT does not wait.
         if (!MonitoredLine.Triggered(s))
             s->Activity = Activity.Waiting;
-        s->YieldRequested = 1;
+        s->YieldRequested = CpuState.MayYield;
         return Chain.LeaveAfter(s, op);
     }
 }

@@ -40,7 +40,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     private long _sliceBudget;
     private CpuState* _running;
 
-    /// <summary>No other CPU can execute until something wakes it.</summary>
+    /// <summary>No other CPU can execute until something wakes it: an event, or (see <see cref="QuantumOf"/>) a store to a line that it monitors.</summary>
     private bool _alone;
 
     private ulong _nextEvent;
@@ -173,7 +173,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         if (_running == null)
             return;
         _running->ExitRequested = 1;
-        _running->YieldRequested = 1;
+        _running->YieldRequested = CpuState.MustYield;
     }
 
     /// <summary>Asks the machine to stop after the present instruction; for devices.</summary>
@@ -183,7 +183,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         foreach (Cpu cpu in _cpus)
             cpu.RequestExit();
         if (_running != null)
-            _running->YieldRequested = 1;
+            _running->YieldRequested = CpuState.MustYield;
     }
 
     /// <summary>Runs until the guest ends, or for at most this many instructions.</summary>
@@ -232,7 +232,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         long retired;
         if (_coherent)
         {
-            retired = _interpreter.Run(cpu, 1);
+            retired = _interpreter.Run(cpu, 1, alone: false);
             ran = retired != 0;
         }
         else

@@ -10,6 +10,9 @@ public sealed unsafe partial class Machine
     /// <summary>Instructions of a slice where no other CPU waits for its turn: long, but short enough to sample where time is spent.</summary>
     private const int SoloQuantum = 20_000;
 
+    /// <summary>The same where others are in MWAIT: whether the line that they monitor was stored to is seen between two slices.</summary>
+    private const int MonitorQuantum = 4096;
+
     /// <summary>Slices for which a CPU drains its stores as eagerly as before, on average.</summary>
     private const int SlicesPerMood = 64;
 
@@ -54,26 +57,33 @@ public sealed unsafe partial class Machine
         {
             int i = _turn;
             _turn = _turn + 1 == _cpus.Length ? 0 : _turn + 1;
-            _alone = IsAlone(i);
-            if (RunFor(i, _alone ? SoloQuantum : Options.Quantum, limit, random: null))
+            int quantum = QuantumOf(i);
+            _alone = quantum != Options.Quantum;
+            if (RunFor(i, quantum, limit, random: null))
                 return true;
         }
         _alone = false;
         return false;
     }
 
-    /// <summary>True where no other CPU waits for its turn, and none can want it but by an event or an interrupt.</summary>
-    private bool IsAlone(int index)
+    /// <summary>Instructions of the turn of a CPU: more where no other one waits for its own.</summary>
+    private int QuantumOf(int index)
     {
         if (_cpus.Length == 1)
-            return true;
+            return SoloQuantum;
         // How much a modelled CPU may do before the next one is part of what its schedule explores.
         if (!_coherent)
-            return false;
+            return Options.Quantum;
+        bool monitored = false;
         foreach (Cpu cpu in _cpus)
-            if (cpu.Index.Value != index && (cpu.State->Activity == Activity.Waiting || MayExecute(cpu)))
-                return false;
-        return true;
+        {
+            if (cpu.Index.Value == index)
+                continue;
+            if (MayExecute(cpu))
+                return Options.Quantum;
+            monitored |= cpu.State->Activity == Activity.Waiting;
+        }
+        return monitored ? Math.Max(MonitorQuantum, Options.Quantum) : SoloQuantum;
     }
 
     private bool RunRandomSlice(ulong limit)
@@ -118,7 +128,7 @@ public sealed unsafe partial class Machine
         ulong untilTimer = _nextEvent > _sliceStart ? _nextEvent - _sliceStart : 1;
         long budget = (long)Math.Min(Math.Min((ulong)quantum, limit), untilTimer);
         BeginSlice(cpu, budget);
-        long retired = _coherent ? _interpreter.Run(cpu, budget)
+        long retired = _coherent ? _interpreter.Run(cpu, budget, alone: quantum == SoloQuantum)
             : random == null ? _agents[index].Run(budget)
             : RunRandomly(_agents[index], budget, random);
         EndSlice(cpu, retired);

@@ -1,5 +1,6 @@
 using Emu.Cpus;
 using Emu.Fetch;
+using Emu.Machines;
 using Emu.Tests.Machine;
 using Iced.Intel;
 using Xunit;
@@ -98,5 +99,72 @@ public sealed unsafe class TurnTests
         for (int cpu = 0; cpu < 2; cpu++)
             Assert.InRange(m[cpu]->Registers[5], 1UL, (ulong)quantum / 11 + 1);
         Assert.InRange((double)m.Read64(SmallMachine.DataAt) / m.Read64(SmallMachine.DataAt + 8), 0.95, 1.05);
+    }
+
+    /// <summary>PAUSE gives up the turn only where somebody else can have it; a machine that is asked to stop does so all the same.</summary>
+    [Fact]
+    public void RunningAlone_Pause_GoesOnInTheSameTurn()
+    {
+        using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 2);
+        m.Assemble(Code, a =>
+        {
+            Label loop = a.CreateLabel();
+            a.Label(ref loop);
+            a.inc(rax);
+            a.cmp(rax, 3000);
+            Label on = a.CreateLabel();
+            a.jne(on);
+            a.mov(al, 1);
+            a.@out(0xF4, al);
+            a.Label(ref on);
+            a.pause();
+            a.jmp(loop);
+        });
+        m.Assemble(Code + 0x800, a =>
+        {
+            a.cli();
+            a.hlt();
+        });
+        m[0]->Rip = Code;
+        m[1]->Rip = Code + 0x800;
+        m.Machine.Run(10);
+        // A turn of a CPU that runs alone, within which nobody looks at the time, ends at 20,000 instructions.
+        m.Machine.RunUntil(m.Machine.Now + 1);
+        Assert.InRange(m.Machine.Instructions, 10_000UL, 20_100UL);
+        Assert.Equal(StopReason.GuestExit, m.Machine.Run(100_000).Reason);
+    }
+
+    /// <summary>A CPU in MWAIT notices a store to its line without an interrupt, though the other one runs on.</summary>
+    [Fact]
+    public void Mwait_StoreByACpuThatRunsOn_IsNoticedSoon()
+    {
+        using var m = new SmallMachine(FetchProfiles.Coherent, cpus: 2);
+        m.Assemble(Code, a =>
+        {
+            Label loop = a.CreateLabel();
+            a.mov(ecx, 1000);
+            a.Label(ref loop);
+            a.dec(ecx);
+            a.jnz(loop);
+            Label count = a.CreateLabel();
+            a.Label(ref count);
+            a.inc(__qword_ptr[SmallMachine.DataAt]);
+            a.jmp(count);
+        });
+        m.Assemble(Code + 0x800, a =>
+        {
+            a.mov(eax, (uint)SmallMachine.DataAt);
+            a.xor(ecx, ecx);
+            a.xor(edx, edx);
+            a.monitor();
+            a.mwait();
+            a.mov(r12, __qword_ptr[SmallMachine.DataAt]);
+            a.cli();
+            a.hlt();
+        });
+        m[0]->Rip = Code;
+        m[1]->Rip = Code + 0x800;
+        m.Machine.Run(50_000);
+        Assert.InRange(m[1]->Registers[12], 1UL, 4096UL);
     }
 }
