@@ -215,10 +215,20 @@ public static unsafe class Strings
             return Repeat<T, W>(s, op) switch
             {
                 Outcome.Done => Full.Next(s, op),
-                Outcome.Interrupted => Chain.LeaveBefore(s, op),
+                Outcome.Interrupted => LeaveBetweenRounds(s, op),
                 _ => Full.Failed(s, op),
             };
         }
+    }
+
+    /// <summary>
+    /// "For interrupts arriving after any iteration of a repeated string instruction but the last iteration, the value pushed for RF is 1" (SDM Vol. 3A,
+    /// "Instruction-Breakpoint Exception Condition"). When none arrives after all, the next round takes RF back.
+    /// </summary>
+    private static Op* LeaveBetweenRounds(CpuState* s, Op* op)
+    {
+        s->SystemFlags |= Rflags.Rf;
+        return Chain.LeaveBefore(s, op);
     }
 
     private static Outcome Repeat<T, W>(CpuState* s, Op* op) where T : struct, IStringOperation where W : struct, IWidth
@@ -226,6 +236,7 @@ public static unsafe class Strings
         ulong count = s->Registers[Count] & Lowering.Mask(op->AddressSize);
         bool whileEqual = (op->Prefix & OpPrefix.Repne) == 0;
         bool stepping = (s->SystemFlags & Rflags.Tf) != 0;
+        s->SystemFlags &= ~Rflags.Rf;
         while (count != 0)
         {
             ulong done = stepping ? 0 : T.Many<W>(s, op, count);
