@@ -75,6 +75,9 @@ public enum CpuFeature
     Xsave,
     Xsaveopt,
 
+    /// <summary>The selectors of the x87 instruction and data pointers are saved as 0 ("deprecates FPU CS and FPU DS values").</summary>
+    NoX87Selectors,
+
     /// <summary>XSAVEC and the compacted form of XRSTOR.</summary>
     Xsavec,
     Xsaves,

@@ -24,7 +24,7 @@ public static class CpuModels
     [
         .. P6, F.Clflush, F.Sse2, F.Monitor, F.Cx16, F.X2Apic, F.TscDeadline, F.Movbe, F.Popcnt, F.FsGsBase, F.Bmi1, F.Smep, F.Bmi2, F.Erms,
         F.Adx, F.Smap, F.Syscall, F.Nx, F.Gigabyte, F.Rdtscp, F.LongMode, F.LahfLm, F.Lzcnt, F.Prefetchw, F.InvariantTsc, F.Arat, F.TscAdjust, F.Pcid, F.Invpcid,
-        F.Rdrand, F.Rdseed, F.Clflushopt,
+        F.Rdrand, F.Rdseed, F.Clflushopt, F.NoX87Selectors,
         F.Sse3, F.Ssse3, F.Sse41, F.Sse42, F.Aes, F.Pclmulqdq, F.Xsave, F.Xsaveopt, F.Xsavec, F.Xgetbv1, F.Xsaves,
     ];
 

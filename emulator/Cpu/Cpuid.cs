@@ -76,6 +76,7 @@ public static unsafe class Cpuid
         new(F.Bmi2, 7, CpuidRegister.Ebx, 8),
         new(F.Erms, 7, CpuidRegister.Ebx, 9),
         new(F.Invpcid, 7, CpuidRegister.Ebx, 10),
+        new(F.NoX87Selectors, 7, CpuidRegister.Ebx, 13),
         new(F.Rdseed, 7, CpuidRegister.Ebx, 18),
         new(F.Adx, 7, CpuidRegister.Ebx, 19),
         new(F.Smap, 7, CpuidRegister.Ebx, 20),

@@ -94,8 +94,10 @@ public static unsafe class SavedState
         *(ushort*)(image + 2) = f->Status;
         image[4] = f->Tags;
         *(ushort*)(image + 6) = f->Opcode;
-        *(ulong*)(image + 8) = Pointer(f->InstructionPointer, f->InstructionSelector, layout);
-        *(ulong*)(image + 16) = Pointer(f->DataPointer, f->DataSelector, layout);
+        // SDM Vol. 1, "FXSAVE Area": where the processor deprecates FPU CS and FPU DS, "this field is saved as 0000H".
+        bool selectors = !Cpu.Of(s).Model.Has(F.NoX87Selectors);
+        *(ulong*)(image + 8) = Pointer(f->InstructionPointer, selectors ? f->InstructionSelector : (ushort)0, layout);
+        *(ulong*)(image + 16) = Pointer(f->DataPointer, selectors ? f->DataSelector : (ushort)0, layout);
         int top = Top(f->Status);
         for (int i = 0; i < 8; i++)
             Unsafe.CopyBlock(image + X87RegistersAt + 16 * i, (byte*)f->X87 + 16 * ((top + i) & 7), 10);

@@ -10,9 +10,9 @@ public sealed unsafe class X87ControlTests
 {
     private const ulong D = TestCpu.DataAt;
 
-    private static TestCpu New(int bits = 64)
+    private static TestCpu New(int bits = 64, string model = "alderlake")
     {
-        var cpu = new TestCpu(bits);
+        var cpu = new TestCpu(bits, CpuModels.All.Single(m => m.Name == model));
         cpu.S->Paging.Cr0 |= ControlBits.Cr0Ne;
         CpuMode.Update(cpu.S);
         cpu[3] = bits == 16 ? 0x4000 : D;
@@ -79,13 +79,15 @@ public sealed unsafe class X87ControlTests
         Assert.Equal(wait ? Vector.DeviceNotAvailable : null, cpu.Run(a => a.wait()));
     }
 
-    [Fact]
-    public void Fnstenv_Protected32_StoresWhatACpuStoresAndMasksAll()
+    [Theory]
+    [InlineData("k8", 0x33U, 0x2BU)]
+    [InlineData("alderlake", 0U, 0U)] // CPUID.7.EBX[13]: selectors are saved as 0.
+    public void Fnstenv_Protected32_StoresWhatACpuStoresAndMasksAll(string model, uint code, uint data)
     {
-        using TestCpu cpu = New();
+        using TestCpu cpu = New(64, model);
         Fill(cpu);
         Assert.Null(cpu.Run(a => a.AddInstruction(Instruction.Create(Code.Fnstenv_m28byte, __[rbx].ToMemoryOperand(64)))));
-        uint[] words = [0xFFFF_0C40, 0xFFFF_B8A1, 0xFFFF_1DAF, 0x1234_5678, 0x05C1_0033, 0x9ABC_DEF0, 0xFFFF_002B];
+        uint[] words = [0xFFFF_0C40, 0xFFFF_B8A1, 0xFFFF_1DAF, 0x1234_5678, 0x05C1_0000 | code, 0x9ABC_DEF0, 0xFFFF_0000 | data];
         Assert.Equal(words, Enumerable.Range(0, 7).Select(i => Word(cpu, i)));
         Assert.Equal(0xC7F, cpu.S->Floating.Control);
         Assert.Equal(0x3821, cpu.S->Floating.Status);
@@ -94,7 +96,7 @@ public sealed unsafe class X87ControlTests
     [Fact]
     public void Fnstenv_Protected16_HasNoOpcode()
     {
-        using TestCpu cpu = New(32);
+        using TestCpu cpu = New(32, "pentium3");
         Fill(cpu);
         Assert.Null(cpu.Run(a => a.AddInstruction(Instruction.Create(Code.Fnstenv_m14byte, __[ebx].ToMemoryOperand(32)))));
         Assert.Equal("400CA1B8AF1D78563300F0DE2B000000", Convert.ToHexString(cpu.Read(D, 16)));

@@ -112,10 +112,12 @@ public static unsafe class X87Environment
         }
         else
         {
+            // SDM Vol. 1, "x87 FPU Instruction and Data (Operand) Pointers": a processor that deprecates the selectors saves 0 for them.
+            bool selectors = !Cpu.Of(s).Model.Has(CpuFeature.NoX87Selectors);
             words[3] = (uint)f.InstructionPointer;
-            words[4] = f.InstructionSelector | (uint)f.Opcode << 16;
+            words[4] = (selectors ? f.InstructionSelector : 0U) | (uint)f.Opcode << 16;
             words[5] = (uint)f.DataPointer;
-            words[6] = 0xFFFF_0000U | f.DataSelector;
+            words[6] = 0xFFFF_0000U | (selectors ? f.DataSelector : 0U);
         }
         for (int i = 0; i < 7; i++)
         {
