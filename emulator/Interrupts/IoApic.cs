@@ -18,7 +18,7 @@ public sealed class IoApic : IMmioDevice, ISnapshotted
     private const int Eoi = 0x40;
 
     /// <summary>Interrupts of one level in a row that nobody means.</summary>
-    private const int StormLength = 10_000;
+    internal const int StormLength = 10_000;
 
     /// <summary>Behind the window.</summary>
     private const int IdIndex = 0x00;

@@ -23,22 +23,31 @@ public sealed class Pic8259Pair : IPortDevice, ISnapshotted
     private readonly Pic8259 _master = new(isMaster: true);
     private readonly Pic8259 _slave = new(isMaster: false);
     private readonly Action<bool> _intr;
+    private readonly Action<string>? _report;
+
+    /// <summary>How often each IRQ was acknowledged since its device released it last.</summary>
+    private readonly int[] _again = new int[16];
     private bool _output;
 
     /// <param name="intr">Told when INTR rises and falls.</param>
-    public Pic8259Pair(Action<bool> intr) => _intr = intr;
+    /// <param name="report">Told of interrupt storms, one line each.</param>
+    public Pic8259Pair(Action<bool> intr, Action<string>? report = null)
+    {
+        _intr = intr;
+        _report = report;
+    }
 
     /// <summary>
     /// Wires INTR to LINT0 of the boot processor (virtual wire mode) and to input 0 of the I/O APIC (virtual wire mode through the I/O APIC: its entry has delivery mode
     /// ExtINT). INTA comes from whichever CPU takes it.
     /// </summary>
-    public static Pic8259Pair ConnectedTo(IReadOnlyList<LocalApic> apics, IoApic? ioApic = null)
+    public static Pic8259Pair ConnectedTo(IReadOnlyList<LocalApic> apics, IoApic? ioApic = null, Action<string>? report = null)
     {
         var pair = new Pic8259Pair(asserted =>
         {
             apics[0].SetPin(0, asserted);
             ioApic?.SetPin(0, asserted);
-        });
+        }, report);
         foreach (LocalApic apic in apics)
             apic.ExternalAcknowledge = pair.Acknowledge;
         return pair;
@@ -57,6 +66,8 @@ public sealed class Pic8259Pair : IPortDevice, ISnapshotted
     {
         if (irq == CascadeLine)
             return;
+        if (!asserted)
+            _again[irq] = 0;
         if (irq < 8)
             _master.SetLine(irq, asserted);
         else
@@ -71,6 +82,12 @@ public sealed class Pic8259Pair : IPortDevice, ISnapshotted
         pic.Elcr |= (byte)(1 << (irq & 7));
     }
 
+    private void NoteService(int irq)
+    {
+        if (irq >= 0 && ++_again[irq] == IoApic.StormLength)
+            _report?.Invoke($"8259: interrupt storm: IRQ {irq} was acknowledged {IoApic.StormLength} times while its device held it asserted; the guest's handler does not reach the device");
+    }
+
     /// <summary>INTA. When the request has gone, the spurious vector: that of input 7.</summary>
     public byte Acknowledge()
     {
@@ -79,12 +96,14 @@ public sealed class Pic8259Pair : IPortDevice, ISnapshotted
         if (line == CascadeLine)
         {
             int slaveLine = _slave.Acknowledge();
+            NoteService(slaveLine < 0 ? slaveLine : 8 + slaveLine);
             vector = _slave.VectorOf(slaveLine < 0 ? 7 : slaveLine);
             // INTA pulls the slave's INT down, so that a further request of its makes a new edge.
             _master.SetLine(CascadeLine, false);
         }
         else
         {
+            NoteService(line);
             vector = _master.VectorOf(line < 0 ? 7 : line);
         }
         Propagate();

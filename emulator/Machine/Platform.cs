@@ -55,7 +55,7 @@ public sealed unsafe partial class Machine
     {
         IoApic = Add(new IoApic(Fabric));
         Bus.AttachMmio(IoApic.DefaultAddress, IoApic.Length, IoApic);
-        Pic = Add(Pic8259Pair.ConnectedTo(Fabric.LocalApics, IoApic));
+        Pic = Add(Pic8259Pair.ConnectedTo(Fabric.LocalApics, IoApic, Report));
         Pic.AttachTo(Bus);
         Irqs = new IsaIrqs(Pic, IoApic);
 

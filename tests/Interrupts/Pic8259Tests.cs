@@ -10,11 +10,12 @@ public sealed class Pic8259Tests
     private const ushort Slave = 0xA0;
 
     private readonly Pic8259Pair _pic;
+    private readonly List<string> _reports = [];
     private bool _intr;
 
     public Pic8259Tests()
     {
-        _pic = new Pic8259Pair(asserted => _intr = asserted);
+        _pic = new Pic8259Pair(asserted => _intr = asserted, _reports.Add);
         Initialise(icw4: 1);
     }
 
@@ -55,6 +56,35 @@ public sealed class Pic8259Tests
         Assert.True(_intr);
         _pic.SetIrq(5, false);
         Assert.False(_intr);
+    }
+
+    [Theory]
+    [InlineData(5)]
+    [InlineData(11)]
+    public void LevelThatNobodyReleases_IsReportedAsAStormOnce(int irq)
+    {
+        _pic.SetLevelTriggered(irq);
+        _pic.SetIrq(irq, true);
+        for (int i = 0; i < 25_000; i++)
+        {
+            _pic.Acknowledge();
+            Eoi(irq);
+        }
+        Assert.Contains($"8259: interrupt storm: IRQ {irq} was acknowledged", Assert.Single(_reports), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void LevelThatItsHandlerReleases_IsNoStorm()
+    {
+        _pic.SetLevelTriggered(5);
+        for (int i = 0; i < 25_000; i++)
+        {
+            _pic.SetIrq(5, true);
+            _pic.Acknowledge();
+            _pic.SetIrq(5, false);
+            Eoi(5);
+        }
+        Assert.Empty(_reports);
     }
 
     [Fact]

@@ -29,6 +29,7 @@ public sealed class DeviceStateTests : IDisposable
     {
         ["Uart16550._basePort"] = "where it is attached",
         ["IoApic._again"] = "counts for a report",
+        ["Pic8259Pair._again"] = "counts for a report",
         ["PciHost._nextMemory"] = "where the next function goes while the machine is built",
         ["PciFunction._writable"] = "which bits software may change: made with the function",
         ["VirtioBlock._piece"] = "used within a request",

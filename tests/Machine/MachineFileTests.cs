@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Emu.Boot;
 using Emu.Cpus;
 using Emu.Fetch;
@@ -138,6 +139,41 @@ public sealed class MachineFileTests : IDisposable
         Assert.True(Directory.Exists(Path.Combine(At("file"), "inside")));
         Assert.Empty(_folder.GetFiles());
         Assert.Contains("cannot be written", Assert.Throws<SnapshotException>(() => MachineFile.Save(machine, At("nowhere/file"))).Message);
+    }
+
+    /// <summary>A program that is killed while it saves: the new file is already there in part, under another name, when it dies.</summary>
+    [Fact]
+    public void Save_ProgramKilledInTheMiddle_LeavesTheOldFileWhole()
+    {
+        using (var machine = new Machines.Machine(new MachineOptions { CpuCount = 1, MemorySize = 2 << 20 }))
+            MachineFile.Save(machine, At("file"));
+        byte[] old = File.ReadAllBytes(At("file"));
+        File.WriteAllBytes(At("kernel"), Cli.TinyKernel.Build(a => Cli.TinyKernel.Exit(a, Emu.Cli.ExitCode.GuestSuccess)));
+        // What cannot be compressed takes long to save.
+        byte[] noise = new byte[128 << 20];
+        new Random(1).NextBytes(noise);
+        File.WriteAllBytes(At("noise"), noise);
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (string argument in (string[])[typeof(Emu.Cli.Program).Assembly.Location, "boot", At("kernel"), "--module", At("noise"), "--memory", "256M", "--snapshot", At("file")])
+            start.ArgumentList.Add(argument);
+        using Process emu = Process.Start(start)!;
+        try
+        {
+            string? partial = null;
+            while (partial == null && !emu.HasExited)
+                partial = _folder.GetFiles().FirstOrDefault(f => f.Name is not ("file" or "kernel" or "noise") && f.Length > 1 << 20)?.Name;
+            Assert.NotNull(partial);
+            emu.Kill();
+            emu.WaitForExit();
+            Assert.NotEqual(0, emu.ExitCode);
+        }
+        finally
+        {
+            emu.Kill();
+        }
+        Assert.Equal(old, File.ReadAllBytes(At("file")));
+        using Machines.Machine again = MachineFile.Open(At("file"));
+        Assert.Equal(2UL << 20, again.Options.MemorySize);
     }
 
     [Fact]

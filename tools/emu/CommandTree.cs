@@ -10,25 +10,33 @@ namespace Emu.Cli;
 /// <summary>All verbs. Only the one that is asked for is built in full: the others cost start-up time.</summary>
 public static class CommandTree
 {
-    public static RootCommand Build(Terminal terminal)
+    private static readonly (string Name, Func<Terminal, Command> Build)[] Verbs =
+    [
+        ("boot", BootCommand.Build),
+        ("screen", ScreenCommand.Build),
+        ("sample", SampleCommand.Build),
+        ("scenario", ScenarioCommand.Build),
+        ("prove", ProveCommand.Build),
+        ("replay", ReplayCommand.Build),
+        ("linux", LinuxCommand.Build),
+        ("matrix", MatrixCommand.Build),
+        ("disasm", DisasmCommand.Build),
+        ("diff", DiffCommand.Build),
+        ("lockstep", LockstepCommand.Build),
+        ("isa", IsaCommand.Build),
+        ("cpus", CpusCommand.Build),
+        ("profiles", ProfilesCommand.Build),
+    ];
+
+    /// <summary>All verbs, or the one with which a command line begins.</summary>
+    /// <param name="first">The first word of the command line.</param>
+    public static RootCommand Build(Terminal terminal, string? first = null)
     {
-        var root = new RootCommand("A deterministic SMP x86 machine that does not hide stale instruction bytes.")
-        {
-            BootCommand.Build(terminal),
-            ScreenCommand.Build(terminal),
-            SampleCommand.Build(terminal),
-            ScenarioCommand.Build(terminal),
-            ProveCommand.Build(terminal),
-            ReplayCommand.Build(terminal),
-            LinuxCommand.Build(terminal),
-            MatrixCommand.Build(terminal),
-            DisasmCommand.Build(terminal),
-            DiffCommand.Build(terminal),
-            LockstepCommand.Build(terminal),
-            IsaCommand.Build(terminal),
-            CpusCommand.Build(terminal),
-            ProfilesCommand.Build(terminal),
-        };
+        var root = new RootCommand("A deterministic SMP x86 machine that does not hide stale instruction bytes.");
+        bool known = Verbs.Any(v => v.Name == first);
+        foreach ((string name, Func<Terminal, Command> build) in Verbs)
+            if (!known || name == first)
+                root.Add(build(terminal));
         foreach (Option option in root.Options)
         {
             if (option is HelpOption help)

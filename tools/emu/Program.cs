@@ -54,7 +54,7 @@ public static class Program
 
     private static int Invoke(string[] args, Terminal terminal)
     {
-        ParseResult parsed = CommandTree.Build(terminal).Parse(args);
+        ParseResult parsed = CommandTree.Build(terminal, args.FirstOrDefault()).Parse(args);
         if (parsed.Errors.Count > 0)
         {
             string verb = parsed.CommandResult.Command is RootCommand ? "emu" : $"emu {parsed.CommandResult.Command.Name}";
