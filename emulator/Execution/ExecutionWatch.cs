@@ -1,6 +1,5 @@
 using Emu.Cpus;
 using Emu.Instructions;
-using Emu.Memory;
 
 namespace Emu.Execution;
 

@@ -1,4 +1,3 @@
-using Emu.Cpus;
 using Emu.Execution;
 using Emu.Fetch;
 using Emu.Machines;

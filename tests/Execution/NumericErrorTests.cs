@@ -1,7 +1,6 @@
 using Emu.Cpus;
 using Emu.Devices;
 using Emu.Fetch;
-using Emu.Interrupts;
 using Emu.Machines;
 using Emu.Memory;
 using Emu.Tests.Machine;

@@ -2,7 +2,6 @@ using System.CommandLine;
 using Emu.Boot;
 using Emu.Differ.Judging;
 using Emu.Differ.Lockstep;
-using Emu.Differ.Unicorn;
 using Spectre.Console;
 
 namespace Emu.Cli;

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Emu.Boot;
 using Emu.Cpus;
-using Emu.Execution;
 using Emu.Exploration;
 using Spectre.Console;
 
