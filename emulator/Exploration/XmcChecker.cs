@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Emu.Execution;
 using Emu.Machines;
 
@@ -30,13 +31,17 @@ public sealed class XmcChecker
     private readonly Dictionary<(ulong Site, ulong Writer), XmcFinding> _findings = [];
 
     /// <param name="machine">A machine with <see cref="MachineOptions.Check"/>.</param>
-    public XmcChecker(Machine machine)
+    public XmcChecker(Machine machine) => Attach(machine);
+
+    public XmcMonitor Monitor { get; private set; }
+
+    /// <summary>Goes on with another machine, in which the run of the last one is continued.</summary>
+    [MemberNotNull(nameof(Monitor))]
+    public void Attach(Machine machine)
     {
         Monitor = machine.Monitor ?? throw new ArgumentException("the machine was built without MachineOptions.Check", nameof(machine));
         Monitor.OnRace += Note;
     }
-
-    public XmcMonitor Monitor { get; }
 
     /// <summary>In the order in which they were first seen.</summary>
     public IReadOnlyList<XmcFinding> Findings => [.. _findings.Values];

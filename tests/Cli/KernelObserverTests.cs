@@ -101,4 +101,21 @@ public sealed class KernelObserverTests
         Assert.Matches(@"\n *kprobe_int3_handler +not in this kernel", run.Out);
         Assert.Matches(@"\n *site +66 90 +eb 00 +1 +0 +\+", run.Out);
     }
+
+    [Theory]
+    [InlineData("observe nothing", "there is no \"nothing\"; choose one of toggles, tracepoint, kprobe, ftrace, polling")]
+    [InlineData("observe toggles --control all", "choose one of none, no-sync, no-core")]
+    [InlineData("observe --rounds 0", "--rounds")]
+    [InlineData("linux --coherent-boot", "there is no command")]
+    [InlineData("linux --coherent-boot --run true", "the profile is coherent anyway")]
+    public void Options_ThatCannotBe_AreOneLine(string line, string expected)
+    {
+        using var busybox = new TemporaryFile("busybox", "static"u8);
+        using var kernel = new TemporaryFile("vmlinuz", TinyLinux.Build());
+        string[] files = line.StartsWith("linux", StringComparison.Ordinal) ? ["--kernel", kernel.Path, "--busybox", busybox.Path] : [];
+        Invocation run = Invocation.Of([.. line.Split(' '), .. files]);
+        Assert.Equal(ExitCode.Usage, run.Code);
+        Assert.Contains(expected, run.Error, StringComparison.Ordinal);
+        Assert.Single(run.Error.TrimEnd().Split('\n'));
+    }
 }

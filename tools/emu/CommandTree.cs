@@ -19,6 +19,7 @@ public static class CommandTree
         ("prove", ProveCommand.Build),
         ("replay", ReplayCommand.Build),
         ("linux", LinuxCommand.Build),
+        ("observe", ObserveCommand.Build),
         ("matrix", MatrixCommand.Build),
         ("disasm", DisasmCommand.Build),
         ("diff", DiffCommand.Build),

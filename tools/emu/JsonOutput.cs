@@ -89,6 +89,7 @@ internal sealed record InstructionJson(string Code, string Feature, string State
 [JsonSerializable(typeof(ExploredJson[]))]
 [JsonSerializable(typeof(ReplayJson))]
 [JsonSerializable(typeof(LinuxJson))]
+[JsonSerializable(typeof(ObservationResult[]))]
 [JsonSerializable(typeof(ScenarioResult[]))]
 [JsonSerializable(typeof(FetchProfileJson[]))]
 [JsonSerializable(typeof(InstructionJson[]))]

@@ -30,6 +30,7 @@ internal sealed class KernelObserver
     private readonly LinuxKernel _kernel;
     private readonly Dictionary<ulong, Action<Cpu>> _reached = [];
     private readonly Dictionary<ulong, long[]> _counts = [];
+    private readonly Dictionary<ulong, long> _before = [];
     private readonly List<(ulong Physical, byte[] Bytes)> _edits = [];
     private Machine _machine;
 
@@ -56,6 +57,16 @@ internal sealed class KernelObserver
 
     /// <summary>Why the run was ended before the kernel came to execute.</summary>
     public UsageException? Problem { get; private set; }
+
+    /// <summary>Counts from here on apart: the command begins.</summary>
+    public void Begin()
+    {
+        foreach ((ulong address, long[] runs) in _counts)
+            _before[address] = runs.Sum();
+    }
+
+    /// <summary>Runs of a function since <see cref="Begin"/>.</summary>
+    public long RunsSinceBegin(string function) => RunsOf(function) is { } runs ? runs.Sum() - _before.GetValueOrDefault(Symbols.TryFind(function, out Symbol symbol) ? symbol.Address : 0) : 0;
 
     /// <summary>Runs of a function on each CPU; null when the kernel has no such function.</summary>
     public IReadOnlyList<long>? RunsOf(string function) => Symbols.TryFind(function, out Symbol symbol) ? _counts.GetValueOrDefault(symbol.Address) : null;

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text;
 using Emu.Boot;
 using Emu.Machines;
 
@@ -11,10 +12,10 @@ public static class LinuxCommand
     /// No search for another address; time from the TSC at its known frequency, and no measuring of it; no self-tests of the crypto API; a reset ends the machine, and so
     /// does a panic.
     /// </summary>
-    private const string CommandLine = "console=ttyS0 nokaslr tsc_early_khz=1000000 tsc=reliable lpj=4000000 cryptomgr.notests mitigations=off reboot=t panic=-1";
+    internal const string CommandLine = "console=ttyS0 nokaslr tsc_early_khz=1000000 tsc=reliable lpj=4000000 cryptomgr.notests mitigations=off reboot=t panic=-1";
 
     /// <summary>Besides, for a command: nothing but its own output on the console.</summary>
-    private const string Quiet = "loglevel=1";
+    internal const string Quiet = "loglevel=1";
 
     public static Command Build(Terminal terminal)
     {
@@ -36,6 +37,7 @@ public static class LinuxCommand
         var check = new CheckArguments();
         var broken = new BreakArguments();
         Option<bool> json = JsonOutput.Option();
+        var coherentBoot = new Option<bool>("--coherent-boot") { Description = "Boots under the profile coherent, at full speed; --profile rules from where the command of --run begins." };
         var command = new Command("linux", "Boots Debian's Linux on two CPUs to a shell; obtains kernel and busybox by itself.") { runOption, append, kernel, busybox, flavour, module, export };
         machine.AddTo(command);
         console.AddTo(command);
@@ -44,6 +46,7 @@ public static class LinuxCommand
         check.AddTo(command);
         broken.AddTo(command);
         command.Add(json);
+        command.Add(coherentBoot);
         command.SetAction(parsed =>
         {
             MachineOptions options = devices.Read(parsed, check.Read(parsed, machine.Read(parsed)));
@@ -60,8 +63,12 @@ public static class LinuxCommand
             string line = string.Join(' ', new[] { CommandLine, script == null ? "" : Quiet, parsed.GetValue(append) ?? "" }.Where(t => t.Length != 0));
             if (parsed.GetValue(export) is { } directory)
                 return Export(terminal, directory, path, ramdisk, line, options);
-            var run = new LinuxRun(terminal, image, ramdisk, line, options, observed, parsed.GetValue(json));
-            return script == null ? run.Boot(settings, devices.Settings(parsed)) : run.Run(script, settings with { Connect = false });
+            bool late = parsed.GetValue(coherentBoot);
+            if (late && (script == null || options.Profile.IsCoherent))
+                throw new UsageException(script == null ? "there is no command behind which another profile could begin" : "the profile is coherent anyway", "--coherent-boot", "give --run COMMAND, and --profile");
+            var setting = new LinuxSetting(image, ramdisk, line, options, observed, late);
+            bool asJson = parsed.GetValue(json);
+            return script == null ? Boot(terminal, setting, settings, devices.Settings(parsed), asJson) : Run(terminal, setting, script, settings with { Connect = false }, asJson);
         });
         return command.WithExamples(
             ("emu linux", "Debian's kernel on two CPUs, to a shell; Ctrl-A x leaves"),
@@ -90,6 +97,48 @@ public static class LinuxCommand
         terminal.Out.WriteLine($"qemu-system-x86_64 -accel tcg,thread=single -smp {options.CpuCount} -m {options.MemorySize >> 20} -display none -serial stdio -monitor none -no-reboot " +
             $"-kernel {quoted}/vmlinuz -initrd {quoted}/initramfs -append \"$(cat {quoted}/cmdline)\"");
         return ExitCode.Success;
+    }
+
+    private static int Boot(Terminal terminal, LinuxSetting setting, ConsoleSettings settings, DeviceSettings devices, bool json)
+    {
+        using var run = new LinuxRun(setting);
+        using var watch = new DeviceWatch(run.Machine, terminal, devices);
+        RunResult result = run.Boot(terminal, settings, json ? _ => { } : terminal.GuestByte);
+        if (!json)
+            watch.Write(terminal);
+        return Report(terminal, setting, run, result, null, json);
+    }
+
+    /// <summary>Prints what the command prints; when it does not come to its end, all that the console had to say, and why.</summary>
+    private static int Run(Terminal terminal, LinuxSetting setting, string command, ConsoleSettings settings, bool json)
+    {
+        using var run = new LinuxRun(setting);
+        var output = new StringBuilder();
+        RunResult result = run.Run(terminal, command, settings, json ? b => output.Append((char)b) : terminal.GuestByte);
+        if (json || setting.Observed.IsWanted)
+            return Report(terminal, setting, run, result, output.ToString(), json);
+        terminal.Flush();
+        if (run.HasEnded)
+            return result.ExitCode;
+        terminal.EnsureLineStart();
+        throw new LinuxException($"the command did not come to its end: {result.Message}", ExitCode.Of(result));
+    }
+
+    private static int Report(Terminal terminal, LinuxSetting setting, LinuxRun run, RunResult result, string? output, bool json)
+    {
+        if (run.Observer?.Problem is { } problem)
+            throw problem;
+        var report = new BootReport(run.Machine, setting.Image.Name, run.Observer?.Symbols ?? setting.Image.Symbols, result, run.Time.TotalSeconds, run.Checker);
+        PatchReport? patches = run.Observer == null ? null : new PatchReport(run.Observer, setting.Observed);
+        if (json)
+        {
+            JsonOutput.Write(terminal, new LinuxJson(report.ToJson(run.Serial), output, setting.Observed.Count ? patches?.Functions() : null,
+                setting.Observed.Count ? patches?.Sites() : null, run.Observer?.Broken ?? []), JsonShapes.Default.LinuxJson);
+            return report.Code;
+        }
+        patches?.Write(terminal);
+        report.Write(terminal);
+        return report.Code;
     }
 }
 

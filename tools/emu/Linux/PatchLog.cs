@@ -65,6 +65,9 @@ internal sealed class PatchLog
     /// <summary>In the order in which they were patched first.</summary>
     public IReadOnlyCollection<PatchSite> Sites => _sites.Values;
 
+    /// <summary>Breakpoints taken where none of these was written: the boot's self-test, and what nobody should have executed.</summary>
+    public long StrayTraps { get; private set; }
+
     /// <summary>Goes on in another machine.</summary>
     public void Attach(Machine machine)
     {
@@ -146,5 +149,7 @@ internal sealed class PatchLog
         byte[] ip = new byte[8];
         if (CpuView.TryRead(cpu, CpuRegisters.Read(cpu, "rdi") + SavedIp, ip) && _sites.TryGetValue(BitConverter.ToUInt64(ip) - 1, out PatchSite? site))
             site.Traps++;
+        else
+            StrayTraps++;
     }
 }

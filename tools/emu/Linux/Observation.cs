@@ -1,0 +1,120 @@
+using System.Globalization;
+using System.Text;
+using System.Text.RegularExpressions;
+using Emu.Boot;
+using Emu.Execution;
+using Emu.Exploration;
+using Emu.Fetch;
+using Emu.Machines;
+
+namespace Emu.Cli;
+
+/// <summary>What is broken in a run that must fail.</summary>
+/// <param name="Name">As the table has it.</param>
+internal sealed record Control(string Name, string Meaning, IReadOnlyList<FunctionBreak> Breaks)
+{
+    public static Control None { get; } = new("none", "Linux as it is", []);
+
+    public static IReadOnlyList<Control> All { get; } =
+    [
+        None,
+        new("no-sync", "text_poke_bp_batch without its rounds of IPIs", [new("text_poke_bp_batch", "on_each_cpu_cond_mask")]),
+        new("no-core", "do_sync_core returns at once: only the IRET of its IPI serialises", [new("do_sync_core", null)]),
+    ];
+}
+
+/// <summary>One cell: a workload under a profile, with a control or without.</summary>
+/// <param name="Verdict">"clean", or what is wrong, in a few words.</param>
+/// <param name="IsClean">Nothing is.</param>
+/// <param name="Details">All that is wrong, one line each.</param>
+/// <param name="Functions">Runs of the counted functions, in the order of <see cref="KernelObserver.Counted"/>.</param>
+internal sealed record ObservationResult(
+    string Workload, string Control, string Profile, int Rounds, string Verdict, bool IsClean, IReadOnlyList<string> Details, IReadOnlyList<FunctionJson> Functions, int Sites, long Patched, long Traps,
+    ulong Instructions, double Seconds, string RunHash);
+
+/// <summary>Runs one cell and judges it.</summary>
+internal sealed partial class Observation(Workload workload, Control control, FetchProfile profile, int rounds)
+{
+    /// <summary>The rule that is checked where the machine itself fetches at execution.</summary>
+    private static readonly FetchProfile s_ruleOfCoherent = FetchProfiles.Intel;
+
+    /// <summary>An oops is the end: what runs on behind it tells nothing more.</summary>
+    private const string EndAtOops = "oops=panic";
+
+    /// <summary>A guest that runs for so much longer than any workload takes has been caught in something.</summary>
+    private const ulong MostInstructions = 4_000_000_000;
+    private const ulong MostModelledInstructions = 250_000_000;
+
+    private readonly List<string> _wrong = [];
+    private readonly List<string> _words = [];
+
+    public ObservationResult Run(Terminal terminal, string kernel, ReadOnlySpan<byte> busybox, MachineOptions machine)
+    {
+        string script = workload.Script(rounds);
+        MachineOptions options = machine with
+        {
+            Profile = profile,
+            Check = profile.IsCoherent ? s_ruleOfCoherent : profile,
+            Schedule = profile.IsCoherent ? ScheduleKind.RoundRobin : ScheduleKind.Random,
+        };
+        string line = string.Join(' ', new[] { LinuxCommand.CommandLine, LinuxCommand.Quiet, EndAtOops, workload.KernelArguments }.Where(t => t.Length != 0));
+        using var run = new LinuxRun(new LinuxSetting(BootImage.OpenFile(kernel), new BootModule("initramfs", Initramfs.Build(busybox, script), ""), line, options,
+            new ObserverSettings(true, control.Breaks), CoherentBoot: !profile.IsCoherent, MostModelledInstructions));
+        var output = new StringBuilder();
+        RunResult result = run.Run(terminal, script, new ConsoleSettings(false, null, null, null, IdleTimeout: null, MaxInstructions: MostInstructions), b => output.Append((char)b));
+        if (run.Observer!.Problem is { } problem)
+            throw problem;
+        Judge(run, result, output.ToString());
+        PatchReport report = new(run.Observer, new ObserverSettings(true, control.Breaks));
+        IReadOnlyCollection<PatchSite> sites = run.Observer.Patches.Sites;
+        return new ObservationResult(workload.Name, control.Name, profile.Name, rounds, _words.Count == 0 ? "clean" : string.Join(", ", _words), _wrong.Count == 0, _wrong,
+            report.Functions(), sites.Count, sites.Sum(s => s.Times), sites.Sum(s => s.Traps), run.Machine.Instructions, Math.Round(run.Time.TotalSeconds, 1),
+            string.Create(CultureInfo.InvariantCulture, $"0x{run.Machine.RunHash:x16}"));
+    }
+
+    private void Judge(LinuxRun run, RunResult result, string output)
+    {
+        KernelObserver observer = run.Observer!;
+        if (run.Checker!.Findings.Count is > 0 and var n)
+            Say(n == 1 ? "1 report" : $"{n} reports", run.Checker.Findings.Select(f => new XmcReport(f, observer.Symbols).Summary));
+        StaleExecution[] stale = [.. run.Machine.StaleExecutions.Where(s => s.Outcome is StaleOutcome.Retired or StaleOutcome.GeneralProtection)];
+        foreach (StaleOutcome outcome in stale.Select(s => s.Outcome).Distinct())
+            Say(outcome == StaleOutcome.Retired ? "stale bytes executed" : "#GP of stale bytes", stale.Where(s => s.Outcome == outcome).Take(4).Select(s =>
+                $"CPU {s.Cpu} at {observer.Symbols.Describe(s.Rip)} had fetched {XmcReport.Bytes(s.Fetched)}; memory holds {XmcReport.Bytes(s.Memory)}"));
+        string last = output.Trim().Split('\n')[^1];
+        if (!run.HasEnded)
+        {
+            Say("the guest dies", [$"{result.Message}; the console: {last}"]);
+            return;
+        }
+        if (result.ExitCode != 0)
+            Say("the guest complains", [$"status {result.ExitCode}: {last}"]);
+        long hits = Hits().Match(output) is { Success: true } match ? long.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture) : 0;
+        // The boot's self-test, and the hits of kprobes.
+        long strangers = observer.RunsOf("kprobe_int3_handler")?.Sum() ?? 0;
+        if (strangers > 1 + hits)
+            Say("stale breakpoint taken", [$"kprobe_int3_handler ran {strangers} times, and not {1 + hits}: a CPU executed a breakpoint that was gone, and that nobody knew any more"]);
+        else
+            Expect("kprobe_int3_handler", strangers, 1 + hits);
+        Expect("breakpoints outside patched sites", observer.Patches.StrayTraps, 1);
+        foreach ((string function, string times) in workload.Expectations)
+            Expect($"{function} during the workload", observer.RunsSinceBegin(function),
+                times == "hits" ? hits : long.Parse(times.Replace("ROUNDS", rounds.ToString(CultureInfo.InvariantCulture)), CultureInfo.InvariantCulture));
+    }
+
+    private void Expect(string what, long found, long expected)
+    {
+        if (found != expected)
+            Say("wrong count", [$"{what}: {found}, and not {expected}"]);
+    }
+
+    private void Say(string word, IEnumerable<string> details)
+    {
+        if (!_words.Contains(word))
+            _words.Add(word);
+        _wrong.AddRange(details);
+    }
+
+    [GeneratedRegex(@"hits=(\d+)")]
+    private static partial Regex Hits();
+}
