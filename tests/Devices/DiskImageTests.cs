@@ -80,6 +80,16 @@ public sealed class DiskImageTests : IDisposable
         Refused("cannot be opened", _files.At("folder"));
     }
 
+    /// <summary>A file that nobody may write, not even root: the program that is running.</summary>
+    [Fact]
+    public void OpenWritable_OfWhatCannotBeWritten_IsRefusedWithItsRemedy()
+    {
+        string line = Assert.Throws<DiskException>(() => DiskImage.Open(Environment.ProcessPath!, writable: true)).Message;
+        Assert.Contains("cannot be opened", line, StringComparison.Ordinal);
+        Assert.Contains("leave \",write\" away", line, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', line);
+    }
+
     [Fact]
     public void Snapshot_HoldsWhatWasWritten_AndKnowsItsImage()
     {
