@@ -152,8 +152,16 @@ public sealed unsafe class MachineLockstepTests
                 Read();
                 return null;
             }
-            // A modelled CPU takes an interrupt and executes the first instruction of its handler in one step.
+            // A modelled CPU takes an interrupt and executes the first instruction of its handler in one step. Of REP MOVS it is to do one round.
+            ulong rip = s->Rip, count = s->Registers[1];
+            bool repeats = count > 1 && _machine.Memory.Read(rip, 2) == 0xA5F3;
+            if (repeats)
+                s->Registers[1] = 1;
             _machine.Step(new CpuIndex(0));
+            if (repeats && s->Rip == Handler + 1)
+                s->Registers[1] = count;
+            else if (repeats)
+                (s->Registers[1], s->Rip) = (count - 1, rip);
             if (s->Activity == Activity.Halted)
                 _machine.Run(1);
             Read();

@@ -147,7 +147,7 @@ public sealed unsafe class HostMachine : IOracle
         o.Cycles = *(ulong*)(result + ResultCycles);
         o.Floating = FloatingImage.Default;
         FloatingImage.Read(ref o.Floating, result + ResultFloating);
-        // "If no unmasked x87 exception is pending, FXSAVE and XSAVE do not save them": AMD, APM Vol. 5, "FXSAVE".
+        // "FXSAVE does not save the x87 pointer registers ... except in the relatively rare cases in which the exception-summary (ES) bit ... is set to 1" (APM Vol. 5, "FXSAVE").
         o.KnowsPointers = (o.Floating.Status & X87Status.Summary) != 0;
         for (byte* line = result + ResultLinesAt; line < result + bytes; line += ResultLineBytes)
             o.Memory.Add((int)*(ulong*)line, line + 8);

@@ -223,7 +223,7 @@ public sealed class Session(SessionOptions options)
 
     /// <summary>
     /// True when the system ran something else while the case ran, and nothing but x87 pointers differs. On AMD they do not survive that: saving a task's
-    /// state stores zeros for them "if no unmasked x87 exception is pending" (APM Vol. 5, "FXSAVE", "XSAVE"). It shows in the time that the case took.
+    /// state stores zeros for them unless an unmasked exception is pending (APM Vol. 5, "FXSAVE"). It shows in the time that the case took.
     /// </summary>
     private static bool WasInterrupted(Suspect s, Judge judge) =>
         HostDisagreements.IsLossOfPointers(s.Case, s.Differences) && s.Cycles > InterruptedRatio * judge.UndisturbedCycles(s.Case);

@@ -15,7 +15,7 @@ namespace Emu.Differ.Lockstep;
 
 /// <summary>
 /// Bochs with its own debugger, which Debian's is built with, single-stepped through its standard input and output. It has no multiboot loader: what Emu's
-/// loader left in memory is loaded from a floppy. The debugger tells memory as text only, and so only pages that have changed in Emu are compared.
+/// loader left in memory is loaded from a floppy. Of memory that is not mapped to itself only pages that have changed in Emu are compared, for the debugger tells it as text.
 /// </summary>
 public sealed unsafe class BochsDebugger : SteppedMachine
 {
@@ -29,7 +29,7 @@ public sealed unsafe class BochsDebugger : SteppedMachine
     private readonly Stream _to, _from;
     private readonly byte[] _buffer = new byte[1 << 16];
     private readonly ulong _size;
-    private readonly byte[] _initial;
+    private readonly byte[] _initial, _dump;
     private int _begin, _end;
 
     /// <exception cref="OracleMissingException">Bochs or its firmware is not there.</exception>
@@ -38,6 +38,7 @@ public sealed unsafe class BochsDebugger : SteppedMachine
     {
         _size = emu.Memory.LowSize;
         _initial = new byte[_size];
+        _dump = new byte[_size];
         try
         {
             File.WriteAllBytes(Path.Combine(_directory, "floppy.img"), Floppy(image, emu));
@@ -55,9 +56,8 @@ public sealed unsafe class BochsDebugger : SteppedMachine
             if (Registers.Rip != image.Entry)
                 throw new OracleStoppedException($"Bochs stopped at {Registers.Rip:x} on its way to the kernel at {image.Entry:x}");
             // Paging is off: linear addresses are physical ones.
-            Command(string.Create(CultureInfo.InvariantCulture, $"writemem \"memory\" 0x0 0x{_size:x}"));
-            using FileStream memory = File.OpenRead(Path.Combine(_directory, "memory"));
-            memory.ReadExactly(_initial);
+            if (Dump(_initial) != (int)_size)
+                throw new OracleStoppedException("Bochs does not write its memory to a file");
         }
         catch
         {
@@ -88,15 +88,29 @@ public sealed unsafe class BochsDebugger : SteppedMachine
 
     public override MemoryDifference? FirstDifference(PhysicalMemory memory, Predicate<MemoryDifference> isExcused)
     {
+        // What is mapped to itself is the same by linear addresses, which go into a file at once; of the rest, the debugger's text is read.
+        int dumped = Dump(_dump) & ~(Page.Size - 1);
         for (int page = 0; page < _initial.Length; page += Page.Size)
         {
             var ours = new ReadOnlySpan<byte>(memory.Base + page, Page.Size);
-            if (!IsCompared((ulong)page) || ours.SequenceEqual(_initial.AsSpan(page, Page.Size)))
+            if (!IsCompared((ulong)page) || (page < dumped ? ours.SequenceEqual(_dump.AsSpan(page, Page.Size)) : ours.SequenceEqual(_initial.AsSpan(page, Page.Size))))
                 continue;
             if (FirstDifference((ulong)page, ReadPage((uint)page), ours, isExcused) is { } difference)
                 return difference;
         }
         return null;
+    }
+
+    /// <summary>Reads memory from linear address 0 on, as far as it is mapped.</summary>
+    private int Dump(byte[] to)
+    {
+        string file = Path.Combine(_directory, "memory");
+        File.Delete(file);
+        Command(string.Create(CultureInfo.InvariantCulture, $"writemem \"memory\" 0x0 0x{_size:x}"));
+        if (!File.Exists(file))
+            return 0;
+        using FileStream memory = File.OpenRead(file);
+        return memory.ReadAtLeast(to, to.Length, throwOnEndOfStream: false);
     }
 
     public override void Dispose()

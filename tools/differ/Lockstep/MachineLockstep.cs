@@ -210,8 +210,6 @@ public sealed unsafe class MachineLockstep : ILockstep
             return;
         s->Registers[1] -= left;
         _present.Execute();
-        if (left == 0 && _oracle.EndsRepetitionAtOnce)
-            return;
         s->Registers[1] = left;
         s->Rip = rip;
     }

@@ -73,8 +73,6 @@ public sealed unsafe class QemuMachine : SteppedMachine
 
     public override string Name => "QEMU";
 
-    public override bool EndsRepetitionAtOnce => false;
-
     public override ulong? Step(bool system)
     {
         Expect("vCont;s:1", "T05");

@@ -42,9 +42,6 @@ public abstract class SteppedMachine : IDisposable
     /// <exception cref="OracleStoppedException">It does not answer any more.</exception>
     public abstract ulong? Step(bool system);
 
-    /// <summary>A repeated instruction is over with its last round; else one more step finds CX to be 0, and an interrupt may come before it.</summary>
-    public virtual bool EndsRepetitionAtOnce => true;
-
     /// <summary>Copies its RAM.</summary>
     public abstract void CopyMemory(PhysicalMemory memory);
 
