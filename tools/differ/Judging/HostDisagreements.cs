@@ -78,13 +78,13 @@ internal static class HostDisagreements
             && ((oracle.Vector, emu.Vector) is not ((StackFault, GeneralProtection) or (GeneralProtection, StackFault)) || HasBothReasons(c)),
     };
 
-    /// <summary>The oracle has zeros for x87 pointers from before the case, in registers or as FNSTENV or FNSAVE stored them, and differs in nothing else.</summary>
-    public static bool IsLossOfPointers(Case c, List<Difference> differences)
+    /// <summary>The differences but for those in which the oracle has zeros for x87 pointers from before the case, in registers or as FNSTENV or FNSAVE stored them.</summary>
+    public static List<Difference> WithoutLostPointers(Case c, List<Difference> differences)
     {
         bool stores = c.First.Mnemonic is Mnemonic.Fnstenv or Mnemonic.Fnsave;
         ulong image = stores ? EffectiveAddress.Linear(c, c.First.MemorySegment, EffectiveAddress.OffsetOf(c, c.First)) : 0;
         int words = c.First.Code is Code.Fnstenv_m14byte or Code.Fnsave_m94byte ? 2 : 4;
-        return differences.All(d => d.What is "fip" or "fdp" or "fop" ? d.Oracle == "0" : stores && IsAt(c, d, image, offset => offset >= 3 * words && offset < 7 * words));
+        return [.. differences.Where(d => d.What is "fip" or "fdp" or "fop" ? d.Oracle != "0" : !stores || !IsAt(c, d, image, offset => offset >= 3 * words && offset < 7 * words))];
     }
 
     /// <summary>Whether an operand goes past the last offset of its address size, and the last byte's address, had it wrapped, is this one.</summary>

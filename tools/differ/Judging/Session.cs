@@ -198,17 +198,25 @@ public sealed class Session(SessionOptions options)
         foreach (Suspect s in _suspects)
         {
             CodeTally tally = ByCode[s.Key];
-            if (judge.Run(s.Case) == Verdict.Different)
+            Verdict again = judge.Run(s.Case);
+            if (again == Verdict.Different)
             {
                 Different++;
                 tally.Different++;
                 Report(judge, s.Case);
             }
-            else if (WasInterrupted(s, judge))
+            else if (WasInterrupted(s, judge, again))
             {
                 Interrupted++;
-                Agreed++;
-                tally.Agreed++;
+                if (again == Verdict.Agree)
+                {
+                    Agreed++;
+                    tally.Agreed++;
+                }
+                else
+                {
+                    Explained[judge.Reason] = Explained.GetValueOrDefault(judge.Reason) + 1;
+                }
             }
             else
             {
@@ -222,11 +230,17 @@ public sealed class Session(SessionOptions options)
     }
 
     /// <summary>
-    /// True when the system ran something else while the case ran, and nothing but x87 pointers differs. On AMD they do not survive that: saving a task's
-    /// state stores zeros for them unless an unmasked exception is pending (APM Vol. 5, "FXSAVE"). It shows in the time that the case took.
+    /// True when the system ran something else while the case ran, and but for x87 pointers there is nothing that the second run has not. On AMD they do not survive
+    /// that: saving a task's state stores zeros for them unless an unmasked exception is pending (APM Vol. 5, "FXSAVE"). It shows in the time that the case took.
     /// </summary>
-    private static bool WasInterrupted(Suspect s, Judge judge) =>
-        HostDisagreements.IsLossOfPointers(s.Case, s.Differences) && s.Cycles > InterruptedRatio * judge.UndisturbedCycles(s.Case);
+    private static bool WasInterrupted(Suspect s, Judge judge, Verdict again)
+    {
+        if (judge.Oracle.Kind != OracleKind.Host || again == Verdict.Refused)
+            return false;
+        List<Difference> rest = HostDisagreements.WithoutLostPointers(s.Case, s.Differences);
+        List<Difference> repeated = again == Verdict.Explained ? judge.Differences : [];
+        return rest.Count < s.Differences.Count && rest.SequenceEqual(repeated) && s.Cycles > InterruptedRatio * judge.UndisturbedCycles(s.Case);
+    }
 
     private void Report(Judge judge, Case c)
     {
