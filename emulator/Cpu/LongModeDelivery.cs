@@ -37,6 +37,8 @@ internal static unsafe class LongModeDelivery
 
         int cpl = code.IsConforming ? s->Cpl : code.Dpl;
         ulong rip = gate.GateOffset | high << 32;
+        // All of it, though in compatibility mode a stack of 16 bits may be in force.
+        ulong rsp = s->Is64Bit ? s->Registers[4] : (uint)s->Registers[4];
         PendingStack stack;
         if (gate.InterruptStack != 0 || cpl < s->Cpl)
         {
@@ -45,7 +47,7 @@ internal static unsafe class LongModeDelivery
         }
         else
         {
-            stack = new PendingStack { Ss = s->Ss, Pointer = Stack.Pointer(s), Cpl = cpl, Is64Bit = true };
+            stack = new PendingStack { Ss = s->Ss, Pointer = rsp, Cpl = cpl, Is64Bit = true };
         }
         if (!CodeSegment.CheckTarget(s, code, rip) || !DescriptorTables.SetAccessed(s, ref code))
             return false;
@@ -55,7 +57,7 @@ internal static unsafe class LongModeDelivery
         Span<ulong> frame =
         [
             s->Ss.Selector,
-            Stack.Pointer(s),
+            rsp,
             EventDelivery.PushedFlags(s, in e),
             s->Cs.Selector,
             e.ReturnRip,

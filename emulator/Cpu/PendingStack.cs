@@ -83,7 +83,8 @@ public unsafe struct PendingStack
         // Nearly always the frame lies in one page and the pointer does not wrap.
         bool together = (s->ModeKey & ModeKey.AlignmentChecked) == 0 && (low & Page.OffsetMask) + (ulong)bytes <= Page.Size && Pointer >= (ulong)bytes
             && (Is64Bit || Segmentation.IsWithinLimit(in Ss, Pointer - (ulong)bytes, bytes));
-        bool ok = together ? Access.ProbeWrite(s, low, bytes, AccessKind.Stack) : CanPush(s, values.Length, size);
+        // What holds for the first value holds for its page; it is that one's address which a page fault reports.
+        bool ok = together ? Access.ProbeWrite(s, low + (ulong)(bytes - size), size, AccessKind.Stack) : CanPush(s, values.Length, size);
         byte* direct = ok && together ? Access.WritePointer(s, low, bytes, AccessKind.Stack) : null;
         if (direct != null)
         {

@@ -7,11 +7,11 @@ namespace Emu.Differ.Privileged;
 internal static class BochsMachine
 {
     private const int SectorBytes = 512, SectorsPerTrack = 18, FloppyBytes = 1440 * 1024;
-    private const ushort LoadSegment = 0x1000;
+    private const ushort BufferSegment = 0x800;
 
-    /// <summary>Where the boot sector puts what follows it, and up to where it may reach.</summary>
-    internal const uint LoadedAt = LoadSegment << 4, LoadLimit = 0x9_0000;
-    private const uint BootSector = 0x7C00, ProtectedEntry = BootSector + 0xE0, GdtAt = BootSector + 0x120;
+    /// <summary>Where the boot sector puts what follows it unless told otherwise, and up to where it may reach.</summary>
+    internal const uint LoadedAt = 0x1_0000, LoadLimit = 0x9_0000;
+    private const uint BootSector = 0x7C00, ProtectedEntry = BootSector + 0xE0, GdtAt = BootSector + 0x120, MoveTable = BootSector + 0x160;
 
     internal const string Program = "bochs";
     private const string Bios = "/usr/share/seabios/bios.bin", Vga = "/usr/share/seabios/vgabios-stdvga.bin";
@@ -45,7 +45,7 @@ internal static class BochsMachine
         string directory = Directory.CreateTempSubdirectory("emu-bochs-").FullName;
         try
         {
-            File.WriteAllBytes(Path.Combine(directory, "floppy.img"), Floppy(image, a => CopyAndJump(a, image.Length)));
+            File.WriteAllBytes(Path.Combine(directory, "floppy.img"), Floppy(image, Jump, GuestLayout.Image));
             WriteConfiguration(directory);
             // Debian's has the debugger, which waits for a command.
             File.WriteAllText(Path.Combine(directory, "commands"), "continue\n");
@@ -59,10 +59,11 @@ internal static class BochsMachine
         }
     }
 
-    /// <summary>A floppy whose boot sector loads what follows to <see cref="LoadedAt"/> and enters it there, in flat protected mode.</summary>
+    /// <summary>A floppy whose boot sector loads what follows and enters it, in flat protected mode.</summary>
     /// <param name="loaded">What follows.</param>
     /// <param name="enter">Code at its end, behind the loading of the segments.</param>
-    internal static byte[] Floppy(byte[] loaded, Action<Assembler> enter)
+    /// <param name="to">Where it is put.</param>
+    internal static byte[] Floppy(byte[] loaded, Action<Assembler> enter, uint to = LoadedAt)
     {
         var floppy = new byte[FloppyBytes];
         Assemble(16, BootSector, a => Load(a, (loaded.Length + SectorBytes - 1) / SectorBytes)).CopyTo(floppy, 0);
@@ -70,6 +71,10 @@ internal static class BochsMachine
         ulong[] gdt = [(ulong)GdtAt << 16 | 23, Descriptors.Segment(Descriptors.Code, 0), Descriptors.Segment(Descriptors.Data, 0)];
         for (int i = 0; i < gdt.Length; i++)
             BitConverter.GetBytes(gdt[i]).CopyTo(floppy, (int)(GdtAt - BootSector) + 8 * i);
+        // For the BIOS, which moves blocks beyond the first megabyte: the third and fourth descriptor are source and destination.
+        ulong[] move = [Descriptors.Segment(Descriptors.Data, 0, 0xFFFF, BufferSegment << 4, big: false), Descriptors.Segment(Descriptors.Data, 0, 0xFFFF, to, big: false)];
+        for (int i = 0; i < move.Length; i++)
+            BitConverter.GetBytes(move[i]).CopyTo(floppy, (int)(MoveTable - BootSector) + 8 * (i + 2));
         floppy[510] = 0x55;
         floppy[511] = 0xAA;
         loaded.CopyTo(floppy, SectorBytes);
@@ -85,7 +90,7 @@ internal static class BochsMachine
         return stream.ToArray();
     }
 
-    /// <summary>Reads the sectors one by one, for a transfer must not cross 64 KiB, and enters protected mode.</summary>
+    /// <summary>Reads the sectors one by one, has the BIOS move each to its place, and enters protected mode.</summary>
     private static void Load(Assembler a, int sectors)
     {
         Label next = a.CreateLabel();
@@ -95,10 +100,9 @@ internal static class BochsMachine
         a.mov(ss, ax);
         a.mov(sp, (ushort)BootSector);
         a.sti();
-        a.mov(si, 1);
-        a.mov(bp, LoadSegment);
+        a.mov(bp, 1);
         a.Label(ref next);
-        a.mov(ax, si);
+        a.mov(ax, bp);
         a.xor(dx, dx);
         a.mov(bx, SectorsPerTrack);
         a.div(bx);
@@ -110,14 +114,23 @@ internal static class BochsMachine
         a.mov(ch, al);
         a.mov(dh, dl);
         a.mov(dl, 0);
-        a.mov(es, bp);
+        a.mov(bx, BufferSegment);
+        a.mov(es, bx);
         a.xor(bx, bx);
         a.mov(ax, 0x0201);
         a.@int(0x13);
         a.jc(next);
-        a.add(bp, SectorBytes / 16);
-        a.inc(si);
-        a.cmp(si, (ushort)(sectors + 1));
+        a.xor(ax, ax);
+        a.mov(es, ax);
+        a.mov(si, (ushort)MoveTable);
+        a.mov(cx, SectorBytes / 2);
+        a.mov(ah, 0x87);
+        a.@int(0x15);
+        a.jc(next);
+        a.add(__word_ptr[(ushort)(MoveTable + 0x1A)], SectorBytes);
+        a.adc(__byte_ptr[(ushort)(MoveTable + 0x1C)], 0);
+        a.inc(bp);
+        a.cmp(bp, (ushort)(sectors + 1));
         a.jne(next);
         a.cli();
         a.@in(al, 0x92);
@@ -141,13 +154,8 @@ internal static class BochsMachine
         then(a);
     }
 
-    private static void CopyAndJump(Assembler a, int length)
+    private static void Jump(Assembler a)
     {
-        a.mov(esi, LoadedAt);
-        a.mov(edi, GuestLayout.Image);
-        a.mov(ecx, (uint)(length + 3) / 4);
-        a.cld();
-        a.rep.movsd();
         a.mov(eax, GuestLayout.Image + 0x20);
         a.jmp(eax);
     }

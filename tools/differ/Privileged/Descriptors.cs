@@ -13,6 +13,9 @@ internal static class Descriptors
             | (ulong)(l >> 16 & 0xF) << 48 | (big ? 1UL << 54 : 0) | (limit == null ? 1UL << 55 : 0) | (ulong)(@base >> 24) << 56;
     }
 
+    /// <summary>A segment of 64-bit code: L, and not D.</summary>
+    public static ulong LongCode(int type, int dpl, bool present = true) => Segment(type, dpl, present: present, big: false) | 1UL << 53;
+
     public static ulong System(int type, uint @base, uint limit, int dpl = 0, bool present = true) =>
         Segment(type, dpl, limit, @base, present, big: false) & ~(1UL << 44);
 

@@ -18,7 +18,7 @@ public static class GuestCases
     public static IReadOnlyList<GuestCase> All { get; } =
     [
         .. SegmentLoads(), .. OddSelectors(), .. FarTransfers(), .. CallGates(), .. InnerStacks(), .. InterruptGates(), .. Returns(), .. Queries(), .. DoubleFaults(),
-        .. PagingCases.All, .. TaskCases.All, .. ModeCases.All,
+        .. PagingCases.All, .. TaskCases.All, .. ModeCases.All, .. LongCases.All, .. LongPagingCases.All, .. LongSystemCases.All,
     ];
 
     private static IEnumerable<GuestCase> SegmentLoads()

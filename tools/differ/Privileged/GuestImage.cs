@@ -11,7 +11,7 @@ namespace Emu.Differ.Privileged;
 /// Puts cases into an image: a multiboot kernel in 32-bit protected mode that runs one after the other, each from the same state, and prints on COM1
 /// what became of it. An exception or the vector <see cref="Done"/> ends a case.
 /// </summary>
-public sealed class GuestImage
+public sealed partial class GuestImage
 {
     /// <summary>Fields of the record, four bytes each.</summary>
     private enum Field
@@ -27,12 +27,20 @@ public sealed class GuestImage
         Address,
         Debug,
         Task,
+
+        /// <summary>Of long mode only: upper halves, the stack pointer that the handler began with, and its SS and CS.</summary>
+        IpHigh,
+        SpHigh,
+        AddressHigh,
+        HandlerSp,
+        HandlerSegments,
+        Long,
         Next,
     }
 
     private const uint MultibootMagic = 0x1BAD_B002, AddressFields = 1 << 16;
-    private static readonly string[] _names = ["v", "e", "ip", "cs", "fl", "sp", "ss", "ax", "cr2", "dr6", "tr"];
-    private byte[] _bytes = new byte[0x1_0000];
+    private static readonly string[] _names = ["v", "e", "ip", "cs", "fl", "sp", "ss", "ax", "cr2", "dr6", "tr", "iph", "sph", "cr2h", "hsp", "hseg"];
+    private byte[] _bytes = new byte[FirstCase - Image];
 
     private GuestImage()
     {
@@ -45,6 +53,7 @@ public sealed class GuestImage
         image.PlaceStubs();
         image.Place(Common, CommonHandler);
         image.PlaceTables();
+        image.PlaceLongMode();
         image.PlaceCases(cases);
         uint entry = image.PlaceRuntime(cases.Count);
         Span<byte> header = image._bytes;
@@ -190,6 +199,8 @@ public sealed class GuestImage
 
     private void PlaceCases(IReadOnlyList<GuestCase> cases)
     {
+        if (CaseList + 8 * (uint)cases.Count > LongTables)
+            throw new InvalidOperationException("the list of cases is too long");
         uint at = FirstCase;
         Span<byte> entry = stackalloc byte[8];
         for (int i = 0; i < cases.Count; i++)
@@ -204,7 +215,8 @@ public sealed class GuestImage
             GuestCase c = cases[i];
             at = Place(at, a => c.Emit(new CaseAssembler(a)));
         }
-        Place(at, [0]);
+        if (Place(at, [0]) > Gdt)
+            throw new InvalidOperationException("the image is too long");
     }
 
     private uint PlaceRuntime(int count)
@@ -363,8 +375,14 @@ public sealed class GuestImage
         a.mov(ebx, At(Field.Next));
         a.mov(esi, __dword_ptr[ebx * 8 + (CaseList - 4)]);
         a.call(text);
+        Label end = a.CreateLabel();
         for (int i = 0; i < _names.Length; i++)
         {
+            if (i == (int)Field.IpHigh)
+            {
+                a.cmp(At(Field.Long), 0);
+                a.je(end);
+            }
             foreach (char c in $" {_names[i]}=")
             {
                 a.mov(al, (byte)c);
@@ -373,6 +391,7 @@ public sealed class GuestImage
             a.mov(ebx, At((Field)i));
             a.call(hex);
         }
+        a.Label(ref end);
         a.mov(al, (byte)'\n');
         a.call(put);
         a.mov(eax, next);

@@ -9,8 +9,12 @@ public static class GuestLayout
     public const uint Common = Image + 0x800;
     public const uint Runtime = Image + 0x1000;
     public const uint Tables = Image + 0x2000;
+    public const uint LongStubs = Image + 0x7000;
+    public const uint LongCommon = Image + 0x7600;
+    public const uint LongEnter = Image + 0x7800;
     public const uint CaseList = Image + 0x8000;
-    public const uint FirstCase = Image + 0x1_0000;
+    public const uint LongTables = Image + 0x1_2000;
+    public const uint FirstCase = Image + 0x1_4000;
 
     /// <summary>The tables in use: a copy of the pristine ones, made before each case.</summary>
     public const uint Gdt = 0x20_0000;
@@ -23,6 +27,35 @@ public static class GuestLayout
     public const uint Task16 = Gdt + 0x4400;
     public const uint HandlerTask = Gdt + 0x4800;
     public const uint TablesSize = 0x5000;
+
+    /// <summary>Tables of long mode, and their pristine copy's size; selectors of 64-bit code, the others are as below.</summary>
+    public const uint LongGdt = Gdt + 0x5000;
+    public const uint LongIdt = Gdt + 0x6000;
+    public const uint LongTss = LongGdt + 0x200;
+    public const uint LongTablesSize = 0x1800;
+    public const ushort LongCode0 = 0x48, LongCode3 = 0x53, LongConforming = 0x58, LongLdt = 0x38;
+    public const uint LongGdtLimit = 0x7F;
+
+    /// <summary>Selectors that a case of long mode fills, each of 16 bytes.</summary>
+    public const ushort LongFree = 0x60, LongFree2 = 0x70;
+
+    /// <summary>Tops of the stacks of the interrupt stack table: 1 for all, 2 for double faults.</summary>
+    public const uint InterruptStack1 = Gdt + 0x1_5000;
+    public const uint InterruptStack2 = Gdt + 0x1_6000;
+
+    /// <summary>Levels of the page tables of long mode, a page each; the last two map the highest page of the lower half.</summary>
+    public const uint Pml4 = PageTables, Pdpt = PageTables + 0x1000, PageDirectory = PageTables + 0x2000, PageTable = PageTables + 0x3000;
+    public const uint HighPageDirectory = PageTables + 0x4000, HighPageTable = PageTables + 0x5000;
+    public const uint LongPageTablesSize = 0x6000;
+
+    /// <summary>The last page of the lower half of the address space; it shows the page behind <see cref="Page"/>.</summary>
+    public const ulong HighestPage = 0x7FFF_FFFF_F000;
+
+    /// <summary>Where the upper half begins: an alias of everything.</summary>
+    public const ulong UpperHalf = 0xFFFF_8000_0000_0000;
+
+    /// <summary>A page of 2 MBytes, and one of 1 GByte, that a case maps.</summary>
+    public const uint LargePage = 0x60_0000, GigabytePage = 0x4000_0000;
 
     /// <summary>What a handler found.</summary>
     public const uint Record = Gdt + 0xF000;

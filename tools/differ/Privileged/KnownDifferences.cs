@@ -11,12 +11,15 @@ internal static class KnownDifferences
 {
     private const uint Rf = 1 << 16;
 
+    /// <summary>Stands for the bar of a pattern, which separates the columns.</summary>
+    private const char Alternative = ';';
+
     private sealed record Rule(string Oracle, Regex Name, string[] Fields);
 
     private static readonly List<Rule> _rules =
     [
         .. from parts in DataTable.Read("privileged.txt", 4)
-           select new Rule(parts[0], new Regex(parts[1]), parts[2].Split(' ')),
+           select new Rule(parts[0], new Regex(parts[1].Replace(Alternative, '|')), parts[2].Split(' ')),
     ];
 
     /// <summary>True when each field that differs is one of those that some rule for the case names.</summary>

@@ -6,7 +6,7 @@ namespace Emu.Differ.Privileged;
 /// <summary>Runs another emulator as a process.</summary>
 internal static class WholeMachine
 {
-    private static readonly TimeSpan _patience = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan _patience = TimeSpan.FromSeconds(300);
 
     /// <summary>What the serial port of a machine run in this directory wrote.</summary>
     public static string Serial(string directory)
