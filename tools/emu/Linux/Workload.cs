@@ -5,8 +5,8 @@ namespace Emu.Cli;
 
 /// <summary>
 /// A script for the guest's shell during which Linux patches its own code: a file of tools/emu/Linux/workloads, which is part of the program. Its comments say what it does,
-/// <c># append TEXT</c> what the kernel's command line needs, <c># expect FUNCTION = NUMBER</c> how often it runs a function; ROUNDS stands for the number of
-/// rounds, and <c>hits</c> for what the script prints as <c>hits=NUMBER</c>.
+/// <c># append TEXT</c> what the kernel's command line needs, <c># expect FUNCTION = NUMBER</c> how often it runs a function: ROUNDS stands for the number of
+/// rounds, <c>hits</c> for what the script prints as <c>hits=NUMBER</c>, <c>2*hits</c> for twice that.
 /// </summary>
 internal sealed class Workload
 {

@@ -1,5 +1,6 @@
 # A kprobe behind the place of ftrace's call, where it stays a breakpoint: hit once for each file that is opened.
-# expect kprobe_int3_handler = hits
+# A preemptible kernel steps the instruction out of line, and there a second breakpoint stands behind it: two runs for each hit.
+# expect kprobe_int3_handler = 2*hits
 echo 0 > /proc/sys/debug/kprobes-optimization
 cd /sys/kernel/debug/tracing || exit 1
 echo 'p:emu do_sys_openat2+5' > kprobe_events || exit 1
