@@ -113,6 +113,9 @@ public static unsafe class EventDelivery
                 s->Activity = Activity.Shutdown;
                 return false;
             }
+            // #AC met by #AC, on a misaligned stack at CPL 3, would meet it for ever: the instruction is there to raise it again, after whatever else is due.
+            if (one == EventClass.Benign && e.Kind == EventKind.Fault && second.Kind == EventKind.Fault && second.Vector == e.Vector)
+                return true;
             bool twice = one == EventClass.Contributory ? two == EventClass.Contributory : one == EventClass.PageFault && two != EventClass.Benign;
             e = twice ? new CpuEvent(Vector.DoubleFault, EventKind.Fault, 0, s->Rip) : second;
         }

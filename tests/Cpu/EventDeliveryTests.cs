@@ -294,6 +294,21 @@ public sealed unsafe class EventDeliveryTests
             Assert.Equal([0UL, 0x6000], t.Words(t.Rsp, 4, 2));
     }
 
+    /// <summary>A handler at CPL 3 whose frame is misaligned: #AC while #AC is delivered, for ever; the host must not wait for it.</summary>
+    [Fact]
+    public void AlignmentCheck_WhoseFrameIsMisaligned_IsRaisedAgainByTheInstruction()
+    {
+        using TestCpu t = Protected(cpl: 3);
+        t.SetVector((int)Vector.AlignmentCheck, Code3, Handler);
+        t.S->Paging.Cr0 |= ControlBits.Cr0Am;
+        Flags.Set(t.S, Rflags.Ac);
+        CpuMode.Update(t.S);
+        t.S->Registers[4] = Stack3 - 1;
+        ulong rip = t.S->Rip;
+        Assert.True(EventDelivery.Deliver(t.S, Vector.AlignmentCheck, EventKind.Fault, 0));
+        Assert.Equal((rip, Stack3 - 1UL, 3), (t.S->Rip, t.Rsp, t.S->Cpl));
+    }
+
     /// <summary>SDM, table "Conditions for Generating a Double Fault": a first event whose gate is not present, so that #NP is the second.</summary>
     [Theory]
     [InlineData(Vector.DivideError, EventKind.Fault, Vector.DoubleFault)]
