@@ -27,6 +27,13 @@ public unsafe interface IStringOperation
 public static unsafe class Strings
 {
     private const int Count = 1;
+
+    /// <summary>
+    /// Elements after which a repeated instruction leaves, to go on as if it began, and counts as an instruction: time passes, interrupts come in, and a run's limit holds,
+    /// whatever a guest has in RCX.
+    /// </summary>
+    internal const ulong ElementsAtOnce = 1 << 20;
+
     internal const int Source = 6;
     internal const int Destination = 7;
 
@@ -204,6 +211,7 @@ public static unsafe class Strings
     {
         Done,
         Interrupted,
+        Resting,
         Faulted,
     }
 
@@ -216,6 +224,7 @@ public static unsafe class Strings
             {
                 Outcome.Done => Full.Next(s, op),
                 Outcome.Interrupted => LeaveBetweenRounds(s, op),
+                Outcome.Resting => Rest(s, op),
                 _ => Full.Failed(s, op),
             };
         }
@@ -231,15 +240,25 @@ public static unsafe class Strings
         return Chain.LeaveBefore(s, op);
     }
 
+    private static Op* Rest(CpuState* s, Op* op)
+    {
+        s->SystemFlags |= Rflags.Rf;
+        // With BTF, to stay is no branch.
+        s->NoTrap = (s->SystemFlags & Rflags.Tf) != 0 ? 1 : 0;
+        s->Rip = Op.RipOf(op);
+        return Chain.LeaveAt(s, op);
+    }
+
     private static Outcome Repeat<T, W>(CpuState* s, Op* op) where T : struct, IStringOperation where W : struct, IWidth
     {
         ulong count = s->Registers[Count] & Lowering.Mask(op->AddressSize);
         bool whileEqual = (op->Prefix & OpPrefix.Repne) == 0;
         bool stepping = (s->SystemFlags & Rflags.Tf) != 0;
         s->SystemFlags &= ~Rflags.Rf;
+        ulong left = ElementsAtOnce;
         while (count != 0)
         {
-            ulong done = stepping ? 0 : T.Many<W>(s, op, count);
+            ulong done = stepping ? 0 : T.Many<W>(s, op, Math.Min(count, left));
             if (done == 0)
             {
                 if (!T.Once<W>(s, op))
@@ -247,6 +266,7 @@ public static unsafe class Strings
                 done = 1;
             }
             count -= done;
+            left -= done;
             Move(s, op, Count, -(long)done);
             if (T.Compares && Flags.Zero(s) != whileEqual)
                 return Outcome.Done;
@@ -257,6 +277,8 @@ public static unsafe class Strings
                 s->PendingDebug |= DebugRegisters.Dr6SingleStep;
             if (s->ExitRequested != 0 || s->PendingDebug != 0)
                 return Outcome.Interrupted;
+            if (left == 0)
+                return Outcome.Resting;
         }
         return Outcome.Done;
     }

@@ -1,5 +1,6 @@
 using Emu.Cpus;
 using Emu.Fetch;
+using Emu.Instructions;
 using Emu.Machines;
 using Emu.Memory;
 using Emu.Tests.Machine;
@@ -482,5 +483,24 @@ public sealed unsafe class InterpreterTests
         Assert.Equal((rip, flag), (m[0]->Registers[8], m[0]->Registers[9] & Rflags.Rf));
         Assert.Equal((ulong)rounds - 1, m[0]->Registers[1]);
         Assert.Equal(0UL, m[0]->SystemFlags & Rflags.Rf);
+    }
+
+    [Theory]
+    [InlineData("coherent")]
+    [InlineData("p6")]
+    public void RepeatedInstruction_OfManyElements_TakesTheTimeOfMany(string profile)
+    {
+        using var m = new SmallMachine(FetchProfiles.Find(profile)!, cpus: 1);
+        m.Assemble(Code, a =>
+        {
+            a.rep.lodsb();
+            a.hlt();
+        });
+        m[0]->Registers[1] = 2 * Strings.ElementsAtOnce + 5;
+        m[0]->Registers[6] = 0;
+        m.Machine.Run(2);
+        Assert.Equal((5UL, Code, 2UL), (m[0]->Registers[1], m[0]->Rip, m[0]->Retired));
+        m.Machine.Run(2);
+        Assert.Equal((0UL, Code + 3, 4UL), (m[0]->Registers[1], m[0]->Rip, m[0]->Retired));
     }
 }
