@@ -45,6 +45,9 @@ public unsafe struct FloatingState
     public const ushort ControlAfterInit = 0x37F;
 
     public const uint MxcsrAfterPowerUp = 0x1F80;
+
+    /// <summary>After power-up: the tag word 5555h says that all registers hold zero.</summary>
+    public static FloatingState AfterPowerUp { get; } = new() { Control = ControlAfterPowerUp, Tags = 0xFF, Mxcsr = MxcsrAfterPowerUp, Xcr0 = 1 };
 }
 
 /// <summary>

@@ -17,11 +17,7 @@ public static unsafe class Reset
         s->Paging.HasGigabytePages = cpu.Model.Has(CpuFeature.Gigabyte) ? 1 : 0;
 
         // "x87 FPU, MMX, SSE: INIT leaves them unchanged."
-        s->Floating = default;
-        s->Floating.Control = FloatingState.ControlAfterPowerUp;
-        s->Floating.Tags = 0xFF; // Tag word 5555h: all registers hold zero.
-        s->Floating.Mxcsr = FloatingState.MxcsrAfterPowerUp;
-        s->Floating.Xcr0 = 1;
+        s->Floating = FloatingState.AfterPowerUp;
 
         // MSRs, which INIT leaves alone.
         Msrs.PowerUp(s, cpu.Model);

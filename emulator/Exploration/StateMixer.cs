@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.InteropServices;
 using Emu.Cpus;
 
 namespace Emu.Exploration;
@@ -7,6 +8,7 @@ namespace Emu.Exploration;
 internal static unsafe class StateMixer
 {
     private const ulong Prime = 0x9E37_79B9_7F4A_7C15;
+    private static readonly FloatingState UnusedFloating = FloatingState.AfterPowerUp;
 
     public static ulong Mix(ulong hash, ulong value)
     {
@@ -29,7 +31,16 @@ internal static unsafe class StateMixer
         hash = Range(hash, (ulong*)&s->Es, (8 * sizeof(SegmentRegister) + 2 * sizeof(TableRegister)) / 8);
         hash = Range(hash, &s->DebugAddress[0], 6);
         hash = Range(hash, &s->Star, 8);
+        if (IsFloatingUsed(s))
+            hash = Range(hash, &s->Floating.Xmm[0], sizeof(FloatingState) / 8);
         return s->Activity == Activity.Waiting ? Mix(hash, s->MonitorAddress) : hash;
+    }
+
+    /// <summary>False for registers of x87, MMX and SSE as they are after power-up: most guests leave them alone.</summary>
+    private static bool IsFloatingUsed(CpuState* s)
+    {
+        var used = new ReadOnlySpan<byte>(&s->Floating, sizeof(FloatingState));
+        return !used.SequenceEqual(MemoryMarshal.AsBytes(new ReadOnlySpan<FloatingState>(in UnusedFloating)));
     }
 
     private static ulong Range(ulong hash, ulong* words, int count)
