@@ -1,5 +1,4 @@
 using Emu.Cpus;
-using Iced.Intel;
 using static Emu.Differ.Privileged.Descriptors;
 using static Emu.Differ.Privileged.GuestLayout;
 using static Iced.Intel.AssemblerRegisters;

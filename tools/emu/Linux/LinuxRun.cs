@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Text;
 using Emu.Boot;
-using Emu.Cpus;
 using Emu.Exploration;
 using Emu.Fetch;
 using Emu.Machines;
