@@ -28,10 +28,15 @@ public sealed class MachineArguments
         Arity = ArgumentArity.OneOrMore,
     };
     private readonly Option<string> _seed = new("--seed") { HelpName = "N", Description = "Where all randomness comes from; 1 unless given." };
+    /// <summary>
+    /// Instructions of a turn where nothing is modelled that short turns would show: a turn's last ones are executed singly, so that it ends where it should.
+    /// </summary>
+    private const int CoherentQuantum = 4096;
+
     private readonly Option<string> _schedule = new("--schedule")
     {
         HelpName = "KIND",
-        Description = "round-robin[:QUANTUM], random[:QUANTUM], pct[:DEPTH[:EVENTS[:SYMBOL]]], or a FILE with a list of events; random unless given, round-robin under a coherent profile.",
+        Description = "round-robin[:QUANTUM], random[:QUANTUM], pct[:DEPTH[:EVENTS[:SYMBOL]]], or a FILE with a list of events; random:256 unless given, round-robin:4096 under a coherent profile.",
     };
 
     /// <param name="profile">The profile unless another is given; null takes that of --cpu, and p6 without --cpu.</param>
@@ -132,7 +137,7 @@ public sealed class MachineArguments
     private static MachineOptions Schedule(string? text, MachineOptions options)
     {
         if (text == null)
-            return options with { Schedule = options.Profile.IsCoherent ? ScheduleKind.RoundRobin : ScheduleKind.Random };
+            return options.Profile.IsCoherent ? options with { Schedule = ScheduleKind.RoundRobin, Quantum = CoherentQuantum } : options with { Schedule = ScheduleKind.Random };
         string[] parts = text.Split(':', 2);
         if (parts[0] == "pct")
             return Pct(parts.Length == 1 ? "" : parts[1], options);
