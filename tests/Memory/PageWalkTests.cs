@@ -216,6 +216,15 @@ public sealed class PageWalkTests
         }
     }
 
+    /// <summary>Also where the address in the entry would suit a page of 512 GBytes.</summary>
+    [Fact]
+    public void PageSize_InAPml4Entry_IsReserved()
+    {
+        using PageTableBuilder t = new(PagingFormat.FourLevel4K, 0x0060_0000, 0);
+        t.SetEntry(0, PageTableBuilder.All | PageTableBuilder.Large);
+        Assert.Equal(PageFaultCode.Present | PageFaultCode.Reserved, t.Fault(AccessKind.Read));
+    }
+
     [Fact]
     public void GigabytePage_OnACpuWithout_IsReserved()
     {
