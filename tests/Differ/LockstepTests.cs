@@ -13,7 +13,7 @@ public class LockstepTests
     [InlineData("emu32.elf")]
     public void Boot_UpToTheApic_IsTheSameInUnicorn(string image)
     {
-        using var run = new LockstepRun(Open(image), "", further: false);
+        using var run = new UnicornLockstep(Open(image), "", further: false);
         LockstepEnd end = run.Run(1_000_000);
         Assert.True(end == LockstepEnd.Device, $"{end} at {run.Where} after {run.Compared}: {string.Join("; ", run.Differences)}");
         Assert.InRange(run.Compared, 10_000, 1_000_000);
@@ -27,7 +27,7 @@ public class LockstepTests
     [InlineData("memory")]
     public unsafe void Boot_WithOneResultBroken_IsReported(string what)
     {
-        using var run = new LockstepRun(Open("emu64.elf"), "", further: false);
+        using var run = new UnicornLockstep(Open("emu64.elf"), "", further: false);
         run.Sabotage = (count, cpu) =>
         {
             if (count != 5000)

@@ -78,7 +78,7 @@ public sealed unsafe class MachineLockstepTests
         return new MachineLockstep(image, "", MemorySize, _ => new SecondMachine(image, tells));
     }
 
-    private static string Found(ILockstep run) => $"{string.Join("; ", run.Differences)} at {run.Where} after\n  {string.Join("\n  ", run.Trail)}";
+    private static string Found(LockstepRun run) => $"{string.Join("; ", run.Differences)} at {run.Where} after\n  {string.Join("\n  ", run.Trail)}";
 
     [Theory]
     [InlineData(false)]

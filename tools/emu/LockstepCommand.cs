@@ -30,8 +30,8 @@ public static class LockstepCommand
             BootImage kernel = BootImage.OpenFile(path);
             try
             {
-                using ILockstep run = Open(name, kernel, path, line, parsed.GetValue(further));
-                long limit = parsed.GetValue(instructions) ?? (run is LockstepRun ? 1_000_000 : long.MaxValue);
+                using LockstepRun run = Open(name, kernel, path, line, parsed.GetValue(further));
+                long limit = parsed.GetValue(instructions) ?? (run is UnicornLockstep ? 1_000_000 : long.MaxValue);
                 LockstepEnd end = terminal.IsInteractive ? RunWithProgress(run, limit) : run.Run(limit);
                 return Report(run, end, name, terminal.Out);
             }
@@ -45,26 +45,25 @@ public static class LockstepCommand
             ("emu lockstep images/emu64.elf --oracle qemu", "the same beside a machine of QEMU, up to the exit port"));
     }
 
-    private static ILockstep Open(string oracle, BootImage kernel, string path, string line, bool further)
+    private static LockstepRun Open(string oracle, BootImage kernel, string path, string line, bool further)
     {
         if (oracle == "unicorn")
-            return new LockstepRun(kernel, line, further);
+            return new UnicornLockstep(kernel, line, further);
+        if (oracle is not ("qemu" or "bochs"))
+            throw new UsageException($"there is no oracle \"{oracle}\"", "--oracle", "choose one of unicorn, qemu, bochs");
         if (further)
             throw new UsageException($"--further is for unicorn; {oracle} goes on behind accesses to devices anyway");
         if (kernel.Kind != ImageKind.Multiboot1)
             throw new UsageException("not a multiboot 1 kernel, which is what qemu and bochs are given here", path, "try --oracle unicorn, or an image such as images/emu64.elf");
-        return oracle switch
-        {
-            "qemu" => new MachineLockstep(kernel, line, 64 * Megabyte, _ => new QemuMachine(kernel, path, line, 64 * Megabyte)),
-            "bochs" => new MachineLockstep(kernel, line, 32 * Megabyte, machine => new BochsDebugger(kernel, machine)),
-            _ => throw new UsageException($"--oracle {oracle}: one of unicorn, qemu, bochs"),
-        };
+        return oracle == "qemu"
+            ? new MachineLockstep(kernel, line, 64 * Megabyte, _ => new QemuMachine(kernel, path, line, 64 * Megabyte))
+            : new MachineLockstep(kernel, line, 32 * Megabyte, machine => new BochsDebugger(kernel, machine));
     }
 
-    private static LockstepEnd RunWithProgress(ILockstep run, long limit) =>
+    private static LockstepEnd RunWithProgress(LockstepRun run, long limit) =>
         AnsiConsole.Status().Start("lockstep", context => run.Run(limit, r => context.Status($"{r.Compared} instructions compared")));
 
-    private static int Report(ILockstep run, LockstepEnd end, string oracle, TextWriter output)
+    private static int Report(LockstepRun run, LockstepEnd end, string oracle, TextWriter output)
     {
         string why = end switch
         {
@@ -78,7 +77,7 @@ public static class LockstepCommand
         foreach (Difference d in run.Differences)
             output.WriteLine($"  {d.What}: {oracle} {d.Oracle}, emu {d.Emu}");
         string interrupts = run is MachineLockstep machine ? $" and {machine.Interrupts} interrupts" : "";
-        output.WriteLine($"{run.Compared} instructions compared, {run.Fed}{interrupts} taken over from {(run is LockstepRun ? "Emu" : oracle)}, up to {why}");
+        output.WriteLine($"{run.Compared} instructions compared, {run.Fed}{interrupts} taken over from {(run is UnicornLockstep ? "Emu" : oracle)}, up to {why}");
         return end == LockstepEnd.Different ? ExitCode.Failure : ExitCode.Success;
     }
 }

@@ -1,6 +1,5 @@
 using Emu.Boot;
 using Emu.Cpus;
-using Emu.Differ.Cases;
 using Emu.Differ.Judging;
 using Emu.Differ.Machines;
 using Emu.Fetch;
@@ -14,22 +13,15 @@ namespace Emu.Differ.Lockstep;
 /// A guest image on another emulator's whole machine, and Emu's CPU and RAM beside it, compared after every instruction. The other machine leads: its devices
 /// answer, and its interrupts are what Emu takes, at the same instructions. What else is taken over from it is in <see cref="TakenOver"/>.
 /// </summary>
-public sealed unsafe class MachineLockstep : ILockstep
+public sealed unsafe class MachineLockstep : LockstepRun
 {
-    private const int InstructionsBetweenMemoryChecks = 1 << 16;
     private const int FirstExternalVector = 32;
-
-    /// <summary>PG, WP, AM and the low bits without ET, which is hardwired.</summary>
-    private const ulong ComparedCr0 = 0x8005_002F;
 
     /// <summary>All but RF.</summary>
     private const ulong ComparedFlags = 0x3C_7FD5;
     private const ulong ComparedEfer = 0xD01;
 
-    private readonly Machine _machine;
-    private readonly Cpu _cpu;
     private readonly SteppedMachine _oracle;
-    private readonly PresentInstruction _present;
 
     /// <summary>Addresses of the page-directory-pointer tables that PAE paging has used.</summary>
     private readonly HashSet<ulong> _pointerTables = [];
@@ -57,77 +49,43 @@ public sealed unsafe class MachineLockstep : ILockstep
     /// <param name="memory">Bytes of RAM.</param>
     /// <param name="open">Boots it on the other machine; is given Emu's machine, with the image loaded.</param>
     public MachineLockstep(BootImage image, string commandLine, ulong memory, Func<Machine, SteppedMachine> open)
+        : base(new MachineOptions { CpuCount = 1, MemorySize = memory, Profile = FetchProfiles.Coherent, Model = FullModel.Instance })
     {
-        _machine = new Machine(new MachineOptions { CpuCount = 1, MemorySize = memory, Profile = FetchProfiles.Coherent, Model = FullModel.Instance });
-        _cpu = _machine.Cpus[0];
-        _present = new PresentInstruction(_machine);
         try
         {
-            image.Load(_machine.Memory, _cpu, commandLine, []);
-            _oracle = open(_machine);
+            image.Load(Emulator.Memory, Cpu, commandLine, []);
+            _oracle = open(Emulator);
         }
         catch
         {
-            _machine.Dispose();
+            Emulator.Dispose();
             throw;
         }
-        _oracle.CopyMemory(_machine.Memory);
+        _oracle.CopyMemory(Emulator.Memory);
         TakeRegisters();
-        CpuState* s = _cpu.State;
+        CpuState* s = State;
         SegmentRegister* segments = &s->Es;
         for (int i = 0; i < 6; i++)
             segments[i].Selector = _oracle.Registers.Selectors[i];
         CopyXmm(_oracle.Registers);
     }
 
-    public long Compared { get; private set; }
-
-    public long Fed { get; private set; }
-
     /// <summary>Interrupts of the other machine.</summary>
     public long Interrupts { get; private set; }
 
-    public List<Difference> Differences { get; } = [];
-
-    public string Where { get; private set; } = "";
-
-    public IReadOnlyCollection<string> Trail => _present.Trail;
-
-    public Action<long, Cpu>? Sabotage { get; set; }
-
-    public LockstepEnd Run(long limit, Action<ILockstep>? tick = null)
-    {
-        LockstepEnd end = LockstepEnd.Limit;
-        for (long n = 0; n < limit; n++)
-        {
-            if (Step() is { } reason)
-            {
-                end = reason;
-                break;
-            }
-            if (n % 1024 == 0)
-                tick?.Invoke(this);
-            if (n % InstructionsBetweenMemoryChecks == InstructionsBetweenMemoryChecks - 1 && !CompareMemory())
-                break;
-        }
-        return Differences.Count == 0 && CompareMemory() ? end : LockstepEnd.Different;
-    }
-
-    public void Dispose()
+    private protected override void Dispose(bool disposing)
     {
         _oracle.Dispose();
-        _machine.Dispose();
+        base.Dispose(disposing);
     }
 
-    private LockstepEnd? Step()
+    private protected override LockstepEnd? Step()
     {
-        CpuState* s = _cpu.State;
-        if (!FetchNext())
-            return LockstepEnd.Guest;
-        if (IsExit())
+        CpuState* s = State;
+        if (!FetchNext() || IsExit())
             return LockstepEnd.Guest;
         bool open = (s->SystemFlags & Rflags.If) != 0;
-        return After(_oracle.Step(IsSystem(_present.Instruction)), open);
+        return After(_oracle.Step(IsSystem(Present.Instruction)), open);
     }
 
     /// <summary>The other machine has made a step.</summary>
@@ -148,24 +106,12 @@ public sealed unsafe class MachineLockstep : ILockstep
         return Follow();
     }
 
-    private bool FetchNext()
-    {
-        if (_present.Fetch())
-        {
-            Where = _present.Text;
-            _present.Remember();
-            return true;
-        }
-        Where = $"{_cpu.State->Rip:x}: its bytes cannot be fetched";
-        return false;
-    }
-
     /// <summary>The other machine has executed the present instruction, or a round of it: so does Emu.</summary>
     private LockstepEnd? Follow()
     {
-        CpuState* s = _cpu.State;
-        ref readonly Instruction i = ref _present.Instruction;
-        if (IsTakenOver(i) || _present.TouchesDevice())
+        CpuState* s = State;
+        ref readonly Instruction i = ref Present.Instruction;
+        if (IsTakenOver(i) || Present.TouchesDevice())
         {
             ulong next = s->Rip + (ulong)i.Length;
             if (_oracle.Registers.Rip != next && _oracle.Registers.Rip != s->Rip)
@@ -181,12 +127,12 @@ public sealed unsafe class MachineLockstep : ILockstep
         if (_oracle.Registers.Rip == s->Rip && IsRepeated(i))
             return After(_oracle.Step(system: false), (s->SystemFlags & Rflags.If) != 0);
         bool pause = i.Mnemonic == Mnemonic.Pause;
-        if (!_present.Execute())
+        if (!Present.Execute())
             return LockstepEnd.Guest;
         // QEMU leaves its loop at PAUSE, and the step goes on with the next instruction.
         if (pause && _oracle.Registers.Rip != s->Rip)
             return FetchNext() ? Follow() : LockstepEnd.Guest;
-        Sabotage?.Invoke(Compared + Fed, _cpu);
+        Sabotage?.Invoke(Compared + Fed, Cpu);
         Compared++;
         return Agree() ? null : LockstepEnd.Different;
     }
@@ -196,8 +142,8 @@ public sealed unsafe class MachineLockstep : ILockstep
     /// <summary>An interrupt has come between two rounds: Emu does those that the other machine did. HLT is over.</summary>
     private void FinishRounds()
     {
-        CpuState* s = _cpu.State;
-        ref readonly Instruction i = ref _present.Instruction;
+        CpuState* s = State;
+        ref readonly Instruction i = ref Present.Instruction;
         if (i.Mnemonic == Mnemonic.Hlt)
         {
             s->Rip += (ulong)i.Length;
@@ -209,15 +155,15 @@ public sealed unsafe class MachineLockstep : ILockstep
         if (s->Registers[1] == left)
             return;
         s->Registers[1] -= left;
-        _present.Execute();
+        Present.Execute();
         s->Registers[1] = left;
         s->Rip = rip;
     }
 
     private bool Deliver(int vector)
     {
-        CpuState* s = _cpu.State;
-        _present.Remember($"interrupt 0x{vector:x2}");
+        CpuState* s = State;
+        Present.Remember($"interrupt 0x{vector:x2}");
         Interrupts++;
         if (EventDelivery.Deliver(s, (Vector)vector, EventKind.ExternalInterrupt))
             return true;
@@ -228,8 +174,8 @@ public sealed unsafe class MachineLockstep : ILockstep
     /// <summary>The interrupt whose handler is at an address, where the present instruction does not lead there; or null.</summary>
     private int? FindInterrupt(ulong rip)
     {
-        CpuState* s = _cpu.State;
-        ref readonly Instruction i = ref _present.Instruction;
+        CpuState* s = State;
+        ref readonly Instruction i = ref Present.Instruction;
         if (rip == s->Rip || rip == s->Rip + (ulong)i.Length || i.FlowControl is FlowControl.Interrupt)
             return null;
         FaultInfo fault = s->Fault;
@@ -253,7 +199,7 @@ public sealed unsafe class MachineLockstep : ILockstep
     /// <summary>Takes over general registers, flags and RIP.</summary>
     private void TakeRegisters()
     {
-        CpuState* s = _cpu.State;
+        CpuState* s = State;
         MachineRegisters r = _oracle.Registers;
         for (int i = 0; i < 16; i++)
             s->Registers[i] = r.General[i];
@@ -265,71 +211,45 @@ public sealed unsafe class MachineLockstep : ILockstep
     {
         if (r.KnowsXmm)
             for (int i = 0; i < 32; i++)
-                _cpu.State->Floating.Xmm[i] = r.Xmm[i];
+                State->Floating.Xmm[i] = r.Xmm[i];
     }
 
     private bool Agree()
     {
-        CpuState* s = _cpu.State;
         MachineRegisters r = _oracle.Registers;
-        ulong mask = s->Is64Bit ? ulong.MaxValue : uint.MaxValue;
-        UndefinedResult undefined = Undefined.After(_present.Case, _present.Instruction, r.Flags);
-        bool copy = false;
-        for (int n = 0; n < (s->Is64Bit ? 16 : 8); n++)
-        {
-            if (((r.General[n] ^ s->Registers[n]) & mask) == 0)
-                continue;
-            copy = true;
-            if (!undefined.Destination && undefined.Bits == 0)
-                Add(CaseText.RegisterNames[n], r.General[n] & mask, s->Registers[n] & mask);
-        }
-        ulong flags = (r.Flags ^ Flags.Get(s)) & ComparedFlags;
-        copy |= flags != 0;
-        if ((flags & ~undefined.Flags) != 0)
-            Add($"flags {FlagNames.Describe(flags & ~undefined.Flags)}", r.Flags, Flags.Get(s));
-        if (r.Rip != s->Rip)
-            Add("rip", r.Rip, s->Rip);
+        bool different = CompareResults(r.General, r.Flags, r.Rip, ComparedFlags);
         if (r.KnowsSystem)
-            CompareSystem(s, r);
+            CompareSystem(r);
         if (r.KnowsXmm)
-            CompareXmm(s, r);
-        if (Differences.Count == 0 && copy)
+            CompareXmm(r);
+        if (different && Differences.Count == 0)
             TakeRegisters();
         return Differences.Count == 0;
     }
 
-    private void CompareSystem(CpuState* s, MachineRegisters r)
+    private void CompareSystem(MachineRegisters r)
     {
-        SegmentRegister* segments = &s->Es;
-        for (int i = 0; i < 6; i++)
-            if (r.Selectors[i] != segments[i].Selector)
-                Add($"selector {(SegmentIndex)i}", r.Selectors[i], segments[i].Selector);
-        if (((r.Cr0 ^ s->Paging.Cr0) & ComparedCr0) != 0)
-            Add("cr0", r.Cr0, s->Paging.Cr0);
-        if (r.Cr2 != s->Paging.Cr2)
-            Add("cr2", r.Cr2, s->Paging.Cr2);
+        CpuState* s = State;
         if ((s->Paging.Cr4 & PagingBits.Cr4Pae) != 0 && !s->LongModeActive)
             _pointerTables.Add(s->Paging.Cr3 & 0xFFFF_FFE0);
-        if (r.Cr3 != s->Paging.Cr3)
-            Add("cr3", r.Cr3, s->Paging.Cr3);
-        if (r.Cr4 != s->Paging.Cr4)
-            Add("cr4", r.Cr4, s->Paging.Cr4);
+        CompareSystem(r.Selectors, r.Cr0, r.Cr3, r.Cr4);
+        if (r.Cr2 != s->Paging.Cr2)
+            Add("cr2", r.Cr2, s->Paging.Cr2);
         if (((r.Efer ^ s->Paging.Efer) & ComparedEfer) != 0)
             Add("efer", r.Efer, s->Paging.Efer);
     }
 
-    private void CompareXmm(CpuState* s, MachineRegisters r)
+    private void CompareXmm(MachineRegisters r)
     {
+        CpuState* s = State;
         for (int i = 0; i < 32; i++)
             if (r.Xmm[i] != s->Floating.Xmm[i])
                 Add($"xmm{i / 2}{(i % 2 == 0 ? "" : ", upper half")}", r.Xmm[i], s->Floating.Xmm[i]);
     }
 
-    private void Add(string what, ulong oracle, ulong emu) => Differences.Add(new Difference(what, $"{oracle:x}", $"{emu:x}"));
-
-    private bool CompareMemory()
+    private protected override bool CompareMemory()
     {
-        if (_oracle.FirstDifference(_machine.Memory, IsAccessedPointer) is not { } d)
+        if (_oracle.FirstDifference(Emulator.Memory, IsAccessedPointer) is not { } d)
             return true;
         Differences.Add(new Difference($"memory at physical {d.Address:x}", $"{d.Oracle:x2}", $"{d.Emu:x2}"));
         return false;
@@ -342,9 +262,9 @@ public sealed unsafe class MachineLockstep : ILockstep
     /// <summary>OUT to the port by which guests leave.</summary>
     private bool IsExit()
     {
-        ref readonly Instruction i = ref _present.Instruction;
+        ref readonly Instruction i = ref Present.Instruction;
         return i.Mnemonic == Mnemonic.Out
-            && (i.Op0Kind == OpKind.Immediate8 ? i.Immediate8 : (ushort)_cpu.State->Registers[2]) == Emu.Devices.DebugExit.DefaultPort;
+            && (i.Op0Kind == OpKind.Immediate8 ? i.Immediate8 : (ushort)State->Registers[2]) == Emu.Devices.DebugExit.DefaultPort;
     }
 
     private static bool IsTakenOver(in Instruction i) => i.Mnemonic is
