@@ -82,6 +82,17 @@ public sealed class CaseAssembler(Assembler code)
         Code.iretd();
     }
 
+    /// <summary>A far JMP or CALL, by a pointer on the stack.</summary>
+    public void Transfer(bool call, int selector, uint offset = Landing)
+    {
+        Code.push(selector);
+        Code.push(offset);
+        if (call)
+            Code.call(__fword_ptr[esp]);
+        else
+            Code.jmp(__fword_ptr[esp]);
+    }
+
     /// <summary>Pushes an address from which execution jumps to a label.</summary>
     public void PushHere(Label target)
     {
@@ -102,7 +113,7 @@ public sealed class CaseAssembler(Assembler code)
     public void EnablePaging(ulong entry, bool user, uint cr4 = 0, bool writeProtect = true)
     {
         uint rights = user ? 7U : 3;
-        const uint directory = PageTables + 0x1000, low = PageTables + 0x2000, high = PageTables + 0x3000;
+        const uint directory = PageTables + 0x1000, table = PageTables + 0x3000;
         Code.mov(edi, PageTables);
         Code.xor(eax, eax);
         Code.mov(ecx, 0x4000 / 4);
@@ -111,11 +122,10 @@ public sealed class CaseAssembler(Assembler code)
         // 2 MiB at 0 and at 2 MiB as large pages; the third 2 MiB by a table.
         Write32(directory, 0x80 | rights);
         Write32(directory + 8, 0x20_0080 | rights);
-        Write32(directory + 16, high | 7);
-        _ = low;
-        Write32(high, (uint)entry | Page);
-        Write32(high + 4, (uint)(entry >> 32));
-        Write32(high + 8, (Page + 0x1000) | 7);
+        Write32(directory + 16, table | 7);
+        Write32(table, (uint)entry | Page);
+        Write32(table + 4, (uint)(entry >> 32));
+        Write32(table + 8, (Page + 0x1000) | 7);
         Write8(Page, 0xC3);
         Code.mov(ecx, 0xC000_0080);
         Code.mov(eax, 0x800);

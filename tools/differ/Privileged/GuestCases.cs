@@ -76,17 +76,6 @@ public static class GuestCases
         }
     }
 
-    /// <summary>A far JMP or CALL, by a pointer on the stack.</summary>
-    private static void Transfer(CaseAssembler c, bool call, int selector, uint offset = CaseAssembler.Landing)
-    {
-        c.Code.push(selector);
-        c.Code.push(offset);
-        if (call)
-            c.Code.call(__fword_ptr[esp]);
-        else
-            c.Code.jmp(__fword_ptr[esp]);
-    }
-
     private static IEnumerable<GuestCase> FarTransfers()
     {
         foreach (bool call in (bool[])[false, true])
@@ -101,20 +90,20 @@ public static class GuestCases
                                 c.SetDescriptor(Free, Segment(type, dpl));
                                 if (cpl == 3)
                                     c.EnterUser();
-                                Transfer(c, call, Free | rpl);
+                                c.Transfer(call, Free | rpl);
                             });
             yield return new($"{verb} not present", c =>
             {
                 c.SetDescriptor(Free, Segment(Descriptors.Code, 0, present: false));
-                Transfer(c, call, Free);
+                c.Transfer(call, Free);
             });
             yield return new($"{verb} beyond the limit", c =>
             {
                 c.SetDescriptor(Free, Segment(Descriptors.Code, 0, limit: 0xFFFF));
-                Transfer(c, call, Free);
+                c.Transfer(call, Free);
             });
             foreach (int selector in (int[])[0, 3, 0x70, 0x0C, LdtSelector])
-                yield return new($"{verb} selector {selector:x}", c => Transfer(c, call, selector));
+                yield return new($"{verb} selector {selector:x}", c => c.Transfer(call, selector));
         }
     }
 
@@ -140,7 +129,7 @@ public static class GuestCases
                                 c.EnterUser();
                             c.Code.push(0x33);
                             c.Code.push(0x22);
-                            Transfer(c, call, Free | 3);
+                            c.Transfer(call, Free | 3);
                         });
                 foreach (int dpl in (int[])[0, 3])
                     foreach (int rpl in (int[])[0, 3])
@@ -150,7 +139,7 @@ public static class GuestCases
                                 c.SetDescriptor(Free, Gate(Code0, CaseAssembler.Landing, SystemType.CallGate32, dpl, present: present));
                                 if (cpl == 3)
                                     c.EnterUser();
-                                Transfer(c, call, Free | rpl);
+                                c.Transfer(call, Free | rpl);
                             });
                 for (int type = 0; type < 16; type++)
                 {
@@ -164,7 +153,7 @@ public static class GuestCases
                         c.Write16(CaseAssembler.Landing & 0xFFFF, 0x41CD);
                         if (cpl == 3)
                             c.EnterUser();
-                        Transfer(c, call, Free | 3);
+                        c.Transfer(call, Free | 3);
                     });
                 }
             }
@@ -200,7 +189,7 @@ public static class GuestCases
                 Prepare(c);
                 c.Code.push(1);
                 c.Code.push(2);
-                Transfer(c, true, Free | 3);
+                c.Transfer(true, Free | 3);
             });
             yield return new($"int to stack {name}", c =>
             {

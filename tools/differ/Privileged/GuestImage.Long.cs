@@ -84,20 +84,7 @@ public sealed partial class GuestImage
         a.mov(cr3, eax);
         a.mov(eax, 0x8001_0011);
         a.mov(cr0, eax);
-        Label descriptors = a.CreateLabel();
-        a.call(descriptors);
-        a.dw((ushort)LongGdtLimit);
-        a.dd(LongGdt);
-        a.dw(16 * Vectors - 1);
-        a.dd(LongIdt);
-        a.Label(ref descriptors);
-        a.pop(eax);
-        a.lgdt(__[eax]);
-        a.lidt(__[eax + 6]);
-        a.mov(eax, LongLdt);
-        a.lldt(ax);
-        a.mov(eax, TssSelector);
-        a.ltr(ax);
+        LoadTables(a, LongGdt, LongGdtLimit, LongIdt, 16 * Vectors - 1, LongLdt);
         a.push(LongCode0);
         a.push(ebp);
         foreach (AssemblerRegister32 r in (AssemblerRegister32[])[eax, ebx, ecx, edx, esi, edi, ebp])

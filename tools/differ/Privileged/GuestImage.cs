@@ -251,29 +251,34 @@ public sealed partial class GuestImage
         a.jmp(next);
     }
 
-    /// <summary>The state from which every case begins.</summary>
-    private static void Next(Assembler a, int count)
+    /// <summary>GDTR, IDTR, LDTR and TR.</summary>
+    private static void LoadTables(Assembler a, uint gdt, uint gdtLimit, uint idt, int idtLimit, ushort ldt)
     {
-        Label end = a.CreateLabel();
         Label descriptors = a.CreateLabel();
-        a.mov(esi, Tables);
-        a.mov(edi, Gdt);
-        a.mov(ecx, TablesSize / 4);
-        a.rep.movsd();
         a.call(descriptors);
-        // GDTR, then IDTR.
-        a.dw((ushort)GdtLimit);
-        a.dd(Gdt);
-        a.dw(8 * Vectors - 1);
-        a.dd(Idt);
+        a.dw((ushort)gdtLimit);
+        a.dd(gdt);
+        a.dw((ushort)idtLimit);
+        a.dd(idt);
         a.Label(ref descriptors);
         a.pop(eax);
         a.lgdt(__[eax]);
         a.lidt(__[eax + 6]);
-        a.mov(eax, LdtSelector);
+        a.mov(eax, ldt);
         a.lldt(ax);
         a.mov(eax, TssSelector);
         a.ltr(ax);
+    }
+
+    /// <summary>The state from which every case begins.</summary>
+    private static void Next(Assembler a, int count)
+    {
+        Label end = a.CreateLabel();
+        a.mov(esi, Tables);
+        a.mov(edi, Gdt);
+        a.mov(ecx, TablesSize / 4);
+        a.rep.movsd();
+        LoadTables(a, Gdt, GdtLimit, Idt, 8 * Vectors - 1, LdtSelector);
         a.xor(eax, eax);
         a.mov(fs, ax);
         a.mov(gs, ax);

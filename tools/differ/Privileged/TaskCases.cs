@@ -20,16 +20,6 @@ internal static class TaskCases
             c.SetGate(vector, Gate(HandlerSelector, 0, SystemType.TaskGate, 0));
     }
 
-    private static void Transfer(CaseAssembler c, bool call, int selector)
-    {
-        c.Code.push(selector);
-        c.Code.push(0);
-        if (call)
-            c.Code.call(__fword_ptr[esp]);
-        else
-            c.Code.jmp(__fword_ptr[esp]);
-    }
-
     private static IEnumerable<GuestCase> Switches()
     {
         foreach (bool call in (bool[])[false, true])
@@ -40,7 +30,7 @@ internal static class TaskCases
                 {
                     c.SetDescriptor(Free, Gate(TaskSelector, 0, SystemType.TaskGate, 0));
                     c.Code.mov(ebx, 0xB0B);
-                    Transfer(c, call, gate ? Free : TaskSelector);
+                    c.Transfer(call, gate ? Free : TaskSelector, 0);
                 });
             yield return new($"{verb} to a task of 16 bits", c =>
             {
@@ -51,13 +41,13 @@ internal static class TaskCases
                 c.Write8(0x7F09, 0x41);
                 c.Write16(Task16 + 0x0E, 0x7F00);
                 c.Write16(Task16 + 0x24, Code0);
-                Transfer(c, call, Task16Selector);
+                c.Transfer(call, Task16Selector, 0);
             });
             yield return new($"{verb} to a task with T", c =>
             {
                 c.Write16(OtherTask + 0x64, 1);
                 c.SetGate(1, Gate(HandlerSelector, 0, SystemType.TaskGate, 0));
-                Transfer(c, call, TaskSelector);
+                c.Transfer(call, TaskSelector, 0);
             });
             yield return new($"{verb} to a task of cpl3", c =>
             {
@@ -66,7 +56,7 @@ internal static class TaskCases
                     c.Write16(OtherTask + segment, Data3);
                 c.Write32(OtherTask + 4, Stack0);
                 c.Write16(OtherTask + 8, Data0);
-                Transfer(c, call, TaskSelector);
+                c.Transfer(call, TaskSelector, 0);
             });
         }
         yield return new("exception with an error code to a task", c =>
@@ -107,7 +97,7 @@ internal static class TaskCases
                 yield return new($"{verb} to task {name}", c =>
                 {
                     c.SetDescriptor(Free, raw);
-                    Transfer(c, call, selector);
+                    c.Transfer(call, selector, 0);
                 });
             foreach (int dpl in (int[])[0, 3])
                 foreach (int rpl in (int[])[0, 3])
@@ -115,7 +105,7 @@ internal static class TaskCases
                     {
                         c.SetDescriptor(Free, Descriptors.System(SystemType.AvailableTss32, OtherTask, 0x67, dpl));
                         c.EnterUser();
-                        Transfer(c, call, Free | rpl);
+                        c.Transfer(call, Free | rpl, 0);
                     });
         }
     }
@@ -139,14 +129,14 @@ internal static class TaskCases
                 c.SetDescriptor(Free, raw);
                 c.Write16(OtherTask + field, value);
                 CatchByTask(c);
-                Transfer(c, false, TaskSelector);
+                c.Transfer(false, TaskSelector, 0);
             });
         yield return new("jmp to task with eip beyond its limit", c =>
         {
             c.SetDescriptor(Free, Segment(Descriptors.Code, 0, limit: 0xFFF));
             c.Write16(OtherTask + 0x4C, Free);
             CatchByTask(c);
-            Transfer(c, false, TaskSelector);
+            c.Transfer(false, TaskSelector, 0);
         });
     }
 
@@ -159,7 +149,7 @@ internal static class TaskCases
             c.PushHere(here);
             c.Code.pop(eax);
             c.Code.mov(__dword_ptr[OtherTask + 0x20], eax);
-            Transfer(c, true, TaskSelector);
+            c.Transfer(true, TaskSelector, 0);
             c.Code.jmp(behind);
             c.Code.Label(ref here);
             c.Code.iretd();
