@@ -57,9 +57,9 @@ public sealed unsafe class Interpreter
     /// Runs a CPU for at most <paramref name="budget"/> instructions, exactly, or until it halts, shuts down or cannot go on. Where it ends must not depend on blocks: which of
     /// them there are is no part of the machine, and another one where code is checked, or behind a snapshot.
     /// </summary>
-    /// <param name="alone">Nobody else can use a turn that PAUSE would give up.</param>
+    /// <param name="keepsTurn">Nobody else can use the turn that PAUSE would give up.</param>
     /// <returns>Instructions retired.</returns>
-    public long Run(Cpu cpu, long budget, bool alone)
+    public long Run(Cpu cpu, long budget, bool keepsTurn)
     {
         CpuState* s = cpu.State;
         s->Budget = budget;
@@ -75,7 +75,7 @@ public sealed unsafe class Interpreter
         {
             if (s->YieldRequested != 0)
             {
-                if (!alone || s->YieldRequested == CpuState.MustYield)
+                if (!keepsTurn || s->YieldRequested == CpuState.MustYield)
                     break;
                 s->YieldRequested = 0;
             }

@@ -40,7 +40,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     private long _sliceBudget;
     private CpuState* _running;
 
-    /// <summary>No other CPU can execute until something wakes it: an event, or (see <see cref="QuantumOf"/>) a store to a line that it monitors.</summary>
+    /// <summary>No other CPU can execute until something wakes it: an event, or (see <see cref="IsAlone"/>) a store to a line that it monitors.</summary>
     private bool _alone;
 
     private ulong _nextEvent;
@@ -232,7 +232,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
         long retired;
         if (_coherent)
         {
-            retired = _interpreter.Run(cpu, 1, alone: false);
+            retired = _interpreter.Run(cpu, 1, keepsTurn: false);
             ran = retired != 0;
         }
         else

@@ -56,7 +56,7 @@ public sealed unsafe partial class Machine
         Cpu cpu = _cpus[index];
         BeginSlice(cpu, 1);
         cpu.State->YieldRequested = 0;
-        long retired = _coherent ? _interpreter.Run(cpu, 1, alone: false) : _agents[index].Execute(out bool one) && one ? 1 : 0;
+        long retired = _coherent ? _interpreter.Run(cpu, 1, keepsTurn: false) : _agents[index].Execute(out bool one) && one ? 1 : 0;
         cpu.State->Budget = 0;
         EndSlice(cpu, retired);
     }

@@ -57,33 +57,34 @@ public sealed unsafe partial class Machine
         {
             int i = _turn;
             _turn = _turn + 1 == _cpus.Length ? 0 : _turn + 1;
-            int quantum = QuantumOf(i);
-            _alone = quantum != Options.Quantum;
-            if (RunFor(i, quantum, limit, random: null))
+            _alone = IsAlone(i, out bool monitored);
+            int quantum = !_alone ? Options.Quantum : monitored ? Math.Max(MonitorQuantum, Options.Quantum) : SoloQuantum;
+            if (RunFor(i, quantum, limit, random: null, keepsTurn: _alone && !monitored))
                 return true;
         }
         _alone = false;
         return false;
     }
 
-    /// <summary>Instructions of the turn of a CPU: more where no other one waits for its own.</summary>
-    private int QuantumOf(int index)
+    /// <summary>True when no other CPU waits for its turn: a long one does no harm.</summary>
+    /// <param name="monitored">One is in MWAIT, and may be woken by any store.</param>
+    private bool IsAlone(int index, out bool monitored)
     {
+        monitored = false;
         if (_cpus.Length == 1)
-            return SoloQuantum;
+            return true;
         // How much a modelled CPU may do before the next one is part of what its schedule explores.
         if (!_coherent)
-            return Options.Quantum;
-        bool monitored = false;
+            return false;
         foreach (Cpu cpu in _cpus)
         {
             if (cpu.Index.Value == index)
                 continue;
             if (MayExecute(cpu))
-                return Options.Quantum;
+                return false;
             monitored |= cpu.State->Activity == Activity.Waiting;
         }
-        return monitored ? Math.Max(MonitorQuantum, Options.Quantum) : SoloQuantum;
+        return true;
     }
 
     private bool RunRandomSlice(ulong limit)
@@ -119,8 +120,9 @@ public sealed unsafe partial class Machine
     }
 
     /// <summary>Runs a CPU for at most a quantum, the limit, or up to the next timer. False when it does not execute.</summary>
+    /// <param name="keepsTurn">PAUSE does not end it.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private bool RunFor(int index, long quantum, ulong limit, DeterministicRandom? random)
+    private bool RunFor(int index, long quantum, ulong limit, DeterministicRandom? random, bool keepsTurn = false)
     {
         Cpu cpu = _cpus[index];
         if (!MayExecute(cpu))
@@ -128,7 +130,7 @@ public sealed unsafe partial class Machine
         ulong untilTimer = _nextEvent > _sliceStart ? _nextEvent - _sliceStart : 1;
         long budget = (long)Math.Min(Math.Min((ulong)quantum, limit), untilTimer);
         BeginSlice(cpu, budget);
-        long retired = _coherent ? _interpreter.Run(cpu, budget, alone: quantum == SoloQuantum)
+        long retired = _coherent ? _interpreter.Run(cpu, budget, keepsTurn)
             : random == null ? _agents[index].Run(budget)
             : RunRandomly(_agents[index], budget, random);
         EndSlice(cpu, retired);
