@@ -26,10 +26,11 @@ internal sealed record Control(string Name, string Meaning, IReadOnlyList<Functi
 /// <summary>One cell: a workload under a profile, with a control or without.</summary>
 /// <param name="Verdict">"clean", or what is wrong, in a few words.</param>
 /// <param name="IsClean">Nothing is.</param>
+/// <param name="IsExpected">Clean without a control, and not clean with one that must be caught.</param>
 /// <param name="Details">All that is wrong, one line each.</param>
 /// <param name="Functions">Runs of the counted functions, in the order of <see cref="KernelObserver.Counted"/>.</param>
 internal sealed record ObservationResult(
-    string Workload, string Control, string Profile, int Rounds, string Verdict, bool IsClean, IReadOnlyList<string> Details, IReadOnlyList<FunctionJson> Functions, int Sites, long Patched, long Traps,
+    string Workload, string Control, string Profile, int Rounds, string Verdict, bool IsClean, bool IsExpected, IReadOnlyList<string> Details, IReadOnlyList<FunctionJson> Functions, int Sites, long Patched, long Traps,
     ulong Instructions, double Seconds, string RunHash);
 
 /// <summary>Runs one cell and judges it.</summary>
@@ -69,7 +70,9 @@ internal sealed partial class Observation(Workload workload, Control control, Fe
         Judge(run, result, output.ToString());
         PatchReport report = new(run.Observer, new ObserverSettings(true, control.Breaks));
         IReadOnlyCollection<PatchSite> sites = run.Observer.Patches.Sites;
-        return new ObservationResult(workload.Name, control.Name, profile.Name, rounds, _words.Count == 0 ? "clean" : string.Join(", ", _words), _wrong.Count == 0, _wrong,
+        bool clean = _wrong.Count == 0;
+        bool expected = control == Control.None ? clean : !clean || !workload.MustBeCaught.Contains(control.Name);
+        return new ObservationResult(workload.Name, control.Name, profile.Name, rounds, clean ? "clean" : string.Join(", ", _words), clean, expected, _wrong,
             report.Functions(), sites.Count, sites.Sum(s => s.Times), sites.Sum(s => s.Traps), run.Machine.Instructions, Math.Round(run.Time.TotalSeconds, 1),
             string.Create(CultureInfo.InvariantCulture, $"0x{run.Machine.RunHash:x16}"));
     }

@@ -48,7 +48,7 @@ public static class ObserveCommand
                 JsonOutput.Write(terminal, [.. results], JsonShapes.Default.ObservationResultArray);
             else
                 Write(terminal, results, broken, rules);
-            return results.Exists(r => r.Control == Control.None.Name && !r.IsClean) ? ExitCode.Failure : ExitCode.Success;
+            return results.TrueForAll(r => r.IsExpected) ? ExitCode.Success : ExitCode.Failure;
         });
         return command.WithExamples(
             ("emu observe", "all workloads, under coherent, p6, intel and amd, as Linux is and with two controls; takes an hour"),
@@ -73,6 +73,8 @@ public static class ObserveCommand
         {
             terminal.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"{r.Workload}, {r.Control}, {r.Profile}: {r.Rounds} rounds, {string.Join(", ", r.Functions.Select(f => $"{f.Name} {f.Runs?.ToString("N0", CultureInfo.InvariantCulture) ?? "none"}"))}; {r.Patched:N0} patches of {r.Sites:N0} sites, {r.Traps:N0} breakpoints taken at them; {r.Instructions:N0} instructions, run hash {r.RunHash}"));
+            if (!r.IsExpected && r.IsClean)
+                terminal.Out.WriteLine("  not caught");
             foreach (string detail in r.Details.Take(8))
                 terminal.Out.WriteLine($"  {detail}");
         }

@@ -5,13 +5,14 @@ namespace Emu.Cli;
 
 /// <summary>
 /// A script for the guest's shell during which Linux patches its own code: a file of tools/emu/Linux/workloads, which is part of the program. Its comments say what it does,
-/// <c># append TEXT</c> what the kernel's command line needs, <c># expect FUNCTION = NUMBER</c> how often it runs a function: ROUNDS stands for the number of
+/// <c># append TEXT</c> what the kernel's command line needs, <c># caught CONTROL</c> which controls must not come out clean, <c># expect FUNCTION = NUMBER</c> how often it runs a function: ROUNDS stands for the number of
 /// rounds, <c>hits</c> for what the script prints as <c>hits=NUMBER</c>, <c>2*hits</c> for twice that.
 /// </summary>
 internal sealed class Workload
 {
     private const string Append = "# append ";
     private const string Expect = "# expect ";
+    private const string Caught = "# caught ";
 
     /// <summary>What Linux says when it has found something wrong.</summary>
     private const string Suspicious = "BUG:|WARNING:|Oops|general protection|invalid opcode|int3:|Call Trace|Bad ";
@@ -30,6 +31,7 @@ internal sealed class Workload
         string[] lines = text.Split('\n');
         Description = lines[0][2..];
         KernelArguments = string.Join(' ', lines.Where(l => l.StartsWith(Append, StringComparison.Ordinal)).Select(l => l[Append.Length..]));
+        MustBeCaught = [.. lines.Where(l => l.StartsWith(Caught, StringComparison.Ordinal)).Select(l => l[Caught.Length..])];
         Expectations = [.. lines.Where(l => l.StartsWith(Expect, StringComparison.Ordinal)).Select(l => l[Expect.Length..].Split(" = ")).Select(p => (p[0], p[1]))];
     }
 
@@ -40,6 +42,9 @@ internal sealed class Workload
 
     /// <summary>What it needs on the kernel's command line.</summary>
     public string KernelArguments { get; }
+
+    /// <summary>Controls that must not come out clean.</summary>
+    public IReadOnlyList<string> MustBeCaught { get; }
 
     /// <summary>Functions, and how often each must run.</summary>
     public IReadOnlyList<(string Function, string Times)> Expectations { get; }

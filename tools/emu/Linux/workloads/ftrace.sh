@@ -1,4 +1,5 @@
 # The function tracer over all functions that can be traced, on and off, ROUNDS times, while the other CPU works.
+# caught no-sync
 cd /sys/kernel/debug/tracing || exit 1
 load() {
 	while [ ! -e /tmp/stop ]; do

@@ -1,4 +1,5 @@
 # A kprobe behind the place of ftrace's call, where it stays a breakpoint: hit once for each file that is opened.
+# caught no-sync
 # A preemptible kernel steps the instruction out of line, and there a second breakpoint stands behind it: two runs for each hit.
 # expect kprobe_int3_handler = 2*hits
 echo 0 > /proc/sys/debug/kprobes-optimization

@@ -1,4 +1,6 @@
 # Patches code while the other CPU polls in its idle loop (idle=poll): it is told of work without an interrupt, and so no IRET of one hides what a sync lacks.
+# caught no-sync
+# caught no-core
 # append idle=poll
 cd /sys/kernel/debug/tracing || exit 1
 i=0

@@ -1,4 +1,5 @@
 # Toggles the static key behind kernel.sched_schedstats while the other CPU works: processes, pipes, sleeping and waking.
+# caught no-sync
 # expect text_poke_bp_batch = ROUNDS
 load() {
 	while [ ! -e /tmp/stop ]; do

@@ -1,4 +1,5 @@
 # A tracepoint in the scheduler, on and off, ROUNDS times; its trace has entries each time.
+# caught no-sync
 cd /sys/kernel/debug/tracing || exit 1
 i=0
 while [ $i -lt ROUNDS ]; do
