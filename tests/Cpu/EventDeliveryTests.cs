@@ -221,6 +221,28 @@ public sealed unsafe class EventDeliveryTests
         Assert.True(t.S->Is64Bit);
     }
 
+    /// <summary>SDM, "64-Bit Mode Stack Frame": SS:RSP is pushed always, as a quadword; a stack of 16 bits, which compatibility mode may have, does not cut it.</summary>
+    [Theory]
+    [InlineData(3)]
+    [InlineData(0)]
+    public void LongMode_FromA16BitStackOfCompatibilityMode_PushesAllOfRsp(int cpl)
+    {
+        const ushort stack = Free + 8;
+        using TestCpu t = Long(cpl);
+        t.SetDescriptor(Free, Segment(CodeType, cpl));
+        t.SetDescriptor(stack, Segment(DataType, cpl, big: false));
+        Assert.True(FarTransfer.Jump(t.S, (ushort)(Free | cpl), 0x7000, 4));
+        Assert.True(SegmentLoad.Load(t.S, SegmentIndex.Ss, (ushort)(stack | cpl)));
+        CpuMode.Update(t.S);
+        t.S->Registers[4] = 0x12_9FF8;
+        t.SetVector(0x41, Code0, Handler);
+        Assert.True(EventDelivery.Deliver(t.S, Irq, EventKind.ExternalInterrupt));
+        // Without a change of privilege the frame lies on that stack, at its whole address too.
+        ulong top = cpl == 3 ? Stack0 : 0x12_9FF0UL;
+        Assert.Equal([0x7000, (ulong)(Free | cpl), 2, 0x12_9FF8, (ulong)(stack | cpl)], t.Words(top - 40, 8, 5));
+        Assert.Equal(top - 40, t.Rsp);
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(3)]
@@ -382,6 +404,37 @@ public sealed unsafe class EventDeliveryTests
         Assert.True(EventDelivery.Deliver(t.S, Irq, EventKind.ExternalInterrupt));
         Assert.Equal([2, 0x6000, Code3, Rflags.Rf | 2, Stack3, Data3], t.Words(0x7800 - 48, 8, 6));
         Assert.Equal(0x5A5AUL, t.Read(0x20_1000, 8));
+    }
+
+    /// <summary>
+    /// The frame is pushed value by value, from the top: the page fault of an absent stack names the first value's address, not the frame's lowest byte (SDM,
+    /// "Page-Fault Exception (#PF)": "the processor loads the CR2 register with the 32-bit linear address that generated the exception").
+    /// </summary>
+    [Theory]
+    [InlineData(true, 0x20_0800U)]
+    [InlineData(false, 0x20_0800U)]
+    [InlineData(true, 0x20_1000U)]
+    [InlineData(false, 0x20_1000U)]
+    public void PageFaultWhilePushing_OnAnAbsentInnerStack_NamesTheFirstValue(bool byCallGate, uint top)
+    {
+        using TestCpu t = Long(cpl: 3);
+        t.Write(Tss + 4, 8, top);
+        t.Write(PteOf(0x20_0000), 8, 0);
+        t.Write(Tss + 36, 8, 0x7800);
+        t.SetVector(0x41, Code0, Handler);
+        t.SetVector(14, Code0, 0x1_000E, stack: 1);
+        t.SetDescriptor(Free, Gate(Code0, (uint)Handler, SystemType.CallGate32, 3));
+        t.SetDescriptor(Free + 8, 0);
+        if (byCallGate)
+        {
+            Assert.False(FarTransfer.Call(t.S, Free | 3, 0, 8, 0x6002));
+            Assert.True(EventDelivery.DeliverFault(t.S));
+        }
+        else
+        {
+            Assert.True(EventDelivery.Deliver(t.S, Irq, EventKind.ExternalInterrupt));
+        }
+        Assert.Equal((top - 8UL, 2UL), (t.S->Paging.Cr2, t.Read(0x7800 - 48, 8)));
     }
 
     [Fact]
