@@ -41,6 +41,8 @@ public sealed unsafe class InstructionDecoder
         decoder.Decode(out instruction);
         if (instruction.Code == Code.Pause && instruction.Length > 2)
             CorrectPause(bytes, ref instruction);
+        else if (instruction.Mnemonic is >= Mnemonic.F2xm1 and <= Mnemonic.Fyl2xp1)
+            KeepX87Opcode(bytes, ref instruction);
         if (instruction.IsInvalid && length >= MaximumLength && instruction.Length == MaximumLength && NeedsMore(decoder, bytes))
             instruction.Length = TooLong;
         return decoder.LastError != DecoderError.NoMoreBytes || length >= MaximumLength;
@@ -73,6 +75,23 @@ public sealed unsafe class InstructionDecoder
         exchange.Length = length;
         exchange.NextIP = pause.NextIP;
         pause = exchange;
+    }
+
+    /// <summary>
+    /// Iced does not tell the ModRM byte of a memory operand: with a SIB byte that was not needed it is another. FOP wants it, and it stands where an immediate
+    /// would, of which x87 instructions have none.
+    /// </summary>
+    private static void KeepX87Opcode(byte* bytes, ref Instruction instruction)
+    {
+        // No prefix is D8 to DF.
+        for (int i = 0; i < instruction.Length - 1; i++)
+        {
+            if ((bytes[i] & 0xF8) == 0xD8)
+            {
+                instruction.Immediate16 = (ushort)((bytes[i] & 7) << 8 | bytes[i + 1]);
+                return;
+            }
+        }
     }
 
     /// <summary>Fills in an operation for a decoded instruction and says how control goes on.</summary>

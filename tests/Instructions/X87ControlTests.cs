@@ -171,6 +171,27 @@ public sealed unsafe class X87ControlTests
         Assert.Equal(0x5C5, cpu.S->Floating.Opcode);
     }
 
+    /// <summary>SDM Vol. 1, "Last Instruction Opcode": the two bytes of the opcode as they stand in memory, whatever prefixes, SIB byte and displacement are about them.</summary>
+    [Theory]
+    [InlineData("D903", 0x103)]
+    [InlineData("D90423", 0x104)]
+    [InlineData("D9042500000000", 0x104)]
+    [InlineData("D90500000000", 0x105)]
+    [InlineData("D9442300", 0x144)]
+    [InlineData("64674866D90423", 0x104)]
+    [InlineData("DD5B00", 0x55B)]
+    [InlineData("D9D0", 0x1D0)]
+    [InlineData("DCD1", 0x4D1)]
+    [InlineData("DFC1", 0x7C1)]
+    public void Opcode_IsThatOfTheBytes(string code, int expected)
+    {
+        using TestCpu cpu = New();
+        cpu.Run(a => a.fninit());
+        cpu.Run(a => a.fldz());
+        cpu.Run(a => a.db(Convert.FromHexString(code)));
+        Assert.Equal(expected, cpu.S->Floating.Opcode);
+    }
+
     /// <summary>A state with something in every field, an unmasked exception pending.</summary>
     private static void Fill(TestCpu cpu)
     {

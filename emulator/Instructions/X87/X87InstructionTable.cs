@@ -192,43 +192,9 @@ public static unsafe class X87InstructionTable
         return 0;
     }
 
-    /// <summary>FOP: the low three bits of the first byte and the second byte.</summary>
-    private static ushort Opcode(in Instruction i)
-    {
-        OpCodeInfo info = i.Code.ToOpCode();
-        uint opcode = info.OpCode;
-        if (opcode <= 0xFF)
-            return (ushort)((opcode & 7) << 8 | ModRm(i, info));
-        // Two bytes are encoded; where they name a register it is in the low three bits.
-        return (ushort)((opcode & 0x7FF) + StackRegister(i));
-    }
-
-    /// <summary>ModRM of a memory operand, as far as Iced tells: a SIB byte that was not needed is not seen.</summary>
-    private static uint ModRm(in Instruction i, OpCodeInfo info)
-    {
-        uint reg = (uint)info.GroupIndex << 3;
-        uint mod = i.MemoryDisplSize switch { 0 => 0U, 1 => 0x40, _ => 0x80 };
-        Register b = i.MemoryBase;
-        if (b is Register.RIP or Register.EIP)
-            return reg | 5;
-        if (b.IsGPR16() || i.MemoryIndex.IsGPR16() || (b == Register.None && i.MemoryIndex == Register.None && i.MemoryDisplSize == 2))
-        {
-            return (b, i.MemoryIndex) switch
-            {
-                (Register.BX, Register.SI) => mod | reg,
-                (Register.BX, Register.DI) => mod | reg | 1,
-                (Register.BP, Register.SI) => mod | reg | 2,
-                (Register.BP, Register.DI) => mod | reg | 3,
-                (Register.SI, _) => mod | reg | 4,
-                (Register.DI, _) => mod | reg | 5,
-                (Register.BP, _) => mod | reg | 6,
-                (Register.BX, _) => mod | reg | 7,
-                _ => reg | 6,
-            };
-        }
-        if (b == Register.None)
-            return reg | (i.MemoryIndex == Register.None && i.CodeSize != CodeSize.Code64 ? 5U : 4U);
-        uint number = (uint)(b.GetFullRegister() - Register.RAX) & 7;
-        return mod | reg | (i.MemoryIndex != Register.None || number == 4 ? 4 : number);
-    }
+    /// <summary>
+    /// FOP: "Only the first and second opcode bytes (after all prefixes) are stored in the x87 FPU opcode register", of the first "only the lower 3 bits" (SDM
+    /// Vol. 1, "Last Instruction Opcode"). The decoder keeps it in the immediate's place.
+    /// </summary>
+    private static ushort Opcode(in Instruction i) => i.Immediate16;
 }
