@@ -29,6 +29,9 @@ public sealed record Msr(uint Address, string Name)
     /// <summary>Bits that may be written as 1; any other is #GP(0).</summary>
     public ulong Writable { get; init; } = ulong.MaxValue;
 
+    /// <summary>Of those, bits that are not there, and yet not reserved: what is written to them is dropped, and they read as 0.</summary>
+    public ulong Unused { get; init; }
+
     /// <summary>A linear address: #GP(0) unless canonical.</summary>
     public bool Canonical { get; init; }
 
@@ -94,7 +97,9 @@ public static unsafe class MsrTable
         new(0x0CF, "IA32_CORE_CAPABILITIES") { Needs = [F.CoreCapabilities], Reset = 1UL << 5, Write = MsrWrites.Refuse },
         new(0x0FE, "IA32_MTRRCAP") { Needs = [F.Mtrr], Reset = MtrrCapabilities, Write = MsrWrites.Refuse },
         Keep(0x140, "MSR_MISC_FEATURES_ENABLES") with { On = IsRecentIntel, Writable = Msrs.CpuidFaulting },
-        new(0x174, "IA32_SYSENTER_CS") { Needs = [F.Sep], Field = s => &s->SysenterCs, Writable = uint.MaxValue },
+        // SDM Vol. 4, "Architectural MSRs": of bits 31:16 and 63:32 it has "Not used", where it has "Reserved" of IA32_TSC_AUX and others; WRMSR is #GP(0) for "bits
+        // that are reserved". The VMCS keeps 32 bits of it ("Guest Register State"). AMD's manuals use bits 15:0 and do not say what becomes of the rest.
+        new(0x174, "IA32_SYSENTER_CS") { Needs = [F.Sep], Field = s => &s->SysenterCs, Unused = 0xFFFF_FFFF_0000_0000 },
         new(0x175, "IA32_SYSENTER_ESP") { Needs = [F.Sep], Field = s => &s->SysenterEsp, Canonical = true },
         new(0x176, "IA32_SYSENTER_EIP") { Needs = [F.Sep], Field = s => &s->SysenterEip, Canonical = true },
         new(0x179, "IA32_MCG_CAP") { Needs = [F.Mca], Read = s => MachineCheckCapabilities(Cpu.Of(s).Model), Write = MsrWrites.Refuse },

@@ -108,7 +108,7 @@ public static unsafe class Msrs
         }
         else if (msr.Field != null)
         {
-            *msr.Field(s) = value;
+            *msr.Field(s) = value & ~msr.Unused;
         }
         if (msr.Serialises)
             cpu.Serialise(SerialisingEvent.Wrmsr);

@@ -231,7 +231,7 @@ public static unsafe class Strings
     }
 
     /// <summary>
-    /// "For interrupts arriving after any iteration of a repeated string instruction but the last iteration, the value pushed for RF is 1" (SDM Vol. 3A,
+    /// "For any interrupt arriving after any iteration of a repeated string instruction but the last iteration, the value pushed for RF is 1" (SDM Vol. 3B,
     /// "Instruction-Breakpoint Exception Condition"). When none arrives after all, the next round takes RF back.
     /// </summary>
     private static Op* LeaveBetweenRounds(CpuState* s, Op* op)

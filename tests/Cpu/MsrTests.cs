@@ -100,6 +100,17 @@ public sealed unsafe class MsrTests
         Assert.Equal(before, after);
     }
 
+    /// <summary>SDM Vol. 4, "Architectural MSRs", IA32_SYSENTER_CS: bits 63:16 are "not used", which is not "reserved"; those above 31 have no place.</summary>
+    [Fact]
+    public void SysenterCs_UpperHalf_IsDropped()
+    {
+        using TestCpu t = Long();
+        Write(t, 0x174, 0xDEAD_BEEF_5A5A_0010);
+        Assert.True(Msrs.Wrmsr(t.S));
+        Assert.True(Msrs.TryRead(t.S, 0x174, out ulong value));
+        Assert.Equal(0x5A5A_0010UL, value);
+    }
+
     [Fact]
     public void UnknownRegister_IsGp()
     {
