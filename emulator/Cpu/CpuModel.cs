@@ -96,25 +96,31 @@ public enum CpuFeature
 [CollectionBuilder(typeof(CpuFeatureSet), nameof(Of))]
 public readonly record struct CpuFeatureSet : IEnumerable<CpuFeature>
 {
-    private readonly UInt128 _bits;
+    // Two words and not a UInt128: what takes one is not compiled ahead of time.
+    private readonly ulong _low, _high;
 
-    private CpuFeatureSet(UInt128 bits) => _bits = bits;
+    private CpuFeatureSet(ulong low, ulong high) => (_low, _high) = (low, high);
 
     public static CpuFeatureSet Of(ReadOnlySpan<CpuFeature> features)
     {
-        UInt128 bits = 0;
+        (ulong low, ulong high) = (0, 0);
         foreach (CpuFeature f in features)
-            bits |= UInt128.One << (int)f;
-        return new(bits);
+        {
+            if ((int)f < 64)
+                low |= 1ul << (int)f;
+            else
+                high |= 1ul << (int)f;
+        }
+        return new(low, high);
     }
 
-    public bool IsEmpty => _bits == 0;
+    public bool IsEmpty => (_low | _high) == 0;
 
-    public bool Contains(CpuFeature f) => (_bits >> (int)f & 1) != 0;
+    public bool Contains(CpuFeature f) => (((int)f < 64 ? _low : _high) >> (int)f & 1) != 0;
 
-    public bool Overlaps(CpuFeatureSet other) => (_bits & other._bits) != 0;
+    public bool Overlaps(CpuFeatureSet other) => (_low & other._low | _high & other._high) != 0;
 
-    public CpuFeatureSet Except(CpuFeatureSet other) => new(_bits & ~other._bits);
+    public CpuFeatureSet Except(CpuFeatureSet other) => new(_low & ~other._low, _high & ~other._high);
 
     public IEnumerator<CpuFeature> GetEnumerator()
     {

@@ -53,6 +53,49 @@ public static unsafe class CompareAndBranch
         });
     }
 
+    /// <summary>Names all of them for a compiler ahead of time, see <see cref="Handlers.Name{F, M}"/>; never called.</summary>
+    internal static void NameAll()
+    {
+        Name<Compare>();
+        Name<Test>();
+    }
+
+    private static void Name<T>() where T : struct, IComparison
+    {
+        Name<T, Overflow>();
+        Name<T, Not<Overflow>>();
+        Name<T, Below>();
+        Name<T, Not<Below>>();
+        Name<T, Equal>();
+        Name<T, Not<Equal>>();
+        Name<T, BelowOrEqual>();
+        Name<T, Not<BelowOrEqual>>();
+        Name<T, Sign>();
+        Name<T, Not<Sign>>();
+        Name<T, Less>();
+        Name<T, Not<Less>>();
+        Name<T, LessOrEqual>();
+        Name<T, Not<LessOrEqual>>();
+    }
+
+    private static void Name<T, C>() where T : struct, IComparison where C : struct, ICondition
+    {
+        Name<T, C, W8>();
+        Name<T, C, W16>();
+        Name<T, C, W32>();
+        Name<T, C, W64>();
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Name<T, C, W>() where T : struct, IComparison where C : struct, ICondition where W : struct, IWidth
+    {
+        Handlers.Name<RegisterRegister<T, C, W>>();
+        Handlers.Name<RegisterImmediate<T, C, W>>();
+        Handlers.Name<RegisterMemory<T, C, W, Fast<BaseForm>>>();
+        Handlers.Name<MemoryRegister<T, C, W, Fast<BaseForm>>>();
+        Handlers.Name<MemoryImmediate<T, C, W, Fast<BaseForm>>>();
+    }
+
     private enum Operands
     {
         RegisterRegister,

@@ -210,11 +210,21 @@ public unsafe ref struct Lowering
 
     /// <summary>Selects the handlers of a form without a memory operand.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly void Select<TForm>(int size) where TForm : struct, IForm => Select<TForm>(size, AddressForm.None);
+    public readonly void Select<TForm>(int size) where TForm : struct, IForm
+    {
+        if (size < 0) // Never, see Handlers.Name.
+            Handlers.Name<TForm, Full>();
+        Select(typeof(TForm), Handlers.Width(size), size, AddressForm.None, typeof(Full));
+    }
 
     /// <summary>Selects the handlers of a form: the fast one for the kind of address, and the full one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly void Select<TForm>(int size, AddressForm address) where TForm : struct, IForm => Select(typeof(TForm), Handlers.Width(size), size, address, typeof(Full));
+    public readonly void Select<TForm>(int size, AddressForm address) where TForm : struct, IForm
+    {
+        if (size < 0) // Never, see Handlers.Name.
+            Handlers.NameWithMemory<TForm>();
+        Select(typeof(TForm), Handlers.Width(size), size, address, typeof(Full));
+    }
 
     /// <summary>Selects the handlers of an x87, MMX or SSE form, which look at the unit first where that is needed.</summary>
     public readonly void Select<TForm, TUnit>(int size, AddressForm address) where TForm : struct, IForm where TUnit : struct, IFloatingUnit
@@ -246,12 +256,21 @@ public unsafe ref struct Lowering
 
     /// <summary>Selects the handlers of a step, and keeps its types where they are asked for.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void SelectStep<T>(int size) where T : struct, IStep => SelectStep<T>(size, AddressForm.None);
+    public void SelectStep<T>(int size) where T : struct, IStep
+    {
+        if (size < 0) // Never, see Handlers.Name.
+            Handlers.Name<Step<T>, NoMemory>();
+        SelectStep(typeof(T), typeof(Step<T>), Handlers.Width(size), size, AddressForm.None);
+    }
 
     /// <summary>Selects the handlers of a step with a memory operand, and keeps its types where they are asked for.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void SelectStep<T>(int size, AddressForm address) where T : struct, IStep =>
+    public void SelectStep<T>(int size, AddressForm address) where T : struct, IStep
+    {
+        if (size < 0) // Never, see Handlers.Name.
+            Handlers.NameWithMemory<Step<T>>();
         SelectStep(typeof(T), typeof(Step<T>), Handlers.Width(size), size, address);
+    }
 
     /// <summary>Selects the handlers of an x87, MMX or SSE step, which look at the unit first where that is needed.</summary>
     public void SelectStep<T, TUnit>(int size, AddressForm address) where T : struct, IStep where TUnit : struct, IFloatingUnit
