@@ -72,10 +72,10 @@ public sealed unsafe class MachineLockstepTests
         });
     }
 
-    private static MachineLockstep Open(bool tells)
+    private static MachineLockstep Open(bool tells, int batch = 1, long exactFrom = 0)
     {
         BootImage image = BootImage.Open(Kernel(), "tiny.elf");
-        return new MachineLockstep(image, "", MemorySize, _ => new SecondMachine(image, tells));
+        return new MachineLockstep(image, "", MemorySize, _ => new SecondMachine(image, tells) { Batch = batch, ExactFrom = exactFrom });
     }
 
     private static string Found(LockstepRun run) => $"{string.Join("; ", run.Differences)} at {run.Where} after\n  {string.Join("\n  ", run.Trail)}";
@@ -125,6 +125,29 @@ public sealed unsafe class MachineLockstepTests
         Assert.Equal(run.Where, run.Trail.Last());
     }
 
+    /// <summary>A machine that tells selectors after every 64 steps only: where the difference is, a second run shows.</summary>
+    [Theory]
+    [InlineData(3)]
+    [InlineData(60)]
+    public void Difference_ThatIsSeenLate_IsFoundWhereItIsInASecondRun(int at)
+    {
+        using MachineLockstep first = Open(tells: false, batch: 64, exactFrom: long.MaxValue);
+        void Break(long count, Cpu cpu)
+        {
+            if (count == at)
+                cpu.State->Fs.Selector ^= 8;
+        }
+        first.Sabotage = Break;
+        Assert.Equal(LockstepEnd.Different, first.Run(100_000));
+        Assert.NotNull(first.DiffersAfter);
+        Assert.InRange(first.Compared + first.Fed, at + 1, at + 64);
+
+        using MachineLockstep second = Open(tells: false, batch: 64, exactFrom: first.DiffersAfter.Value);
+        second.Sabotage = Break;
+        Assert.Equal(LockstepEnd.Different, second.Run(100_000));
+        Assert.Equal((at + 1, "selector Fs"), (second.Compared + second.Fed, second.Differences.Single().What));
+    }
+
     /// <summary>Emu in the role of another machine, which says of interrupts that it took one, or not.</summary>
     private sealed class SecondMachine : SteppedMachine
     {
@@ -142,7 +165,11 @@ public sealed unsafe class MachineLockstepTests
 
         public override string Name => "Emu";
 
-        public override ulong? Step(bool system)
+        /// <summary>After how many steps it tells selectors and control registers, and the step from which it tells them always.</summary>
+        public int Batch { get; init; } = 1;
+        public long ExactFrom { get; init; }
+
+        protected override ulong? Make(bool system)
         {
             CpuState* s = _machine.Cpus[0].State;
             if (_before)
@@ -199,7 +226,8 @@ public sealed unsafe class MachineLockstepTests
             (Registers.Cr0, Registers.Cr2, Registers.Cr3, Registers.Cr4, Registers.Efer) = (s->Paging.Cr0, s->Paging.Cr2, s->Paging.Cr3, s->Paging.Cr4, s->Paging.Efer);
             for (int i = 0; i < 32; i++)
                 Registers.Xmm[i] = s->Floating.Xmm[i];
-            Registers.KnowsSystem = Registers.KnowsXmm = true;
+            Registers.KnowsXmm = true;
+            Registers.KnowsSystem = Steps >= ExactFrom || (Steps + 1) % Batch == 0;
         }
     }
 }

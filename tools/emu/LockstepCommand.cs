@@ -30,10 +30,18 @@ public static class LockstepCommand
             BootImage kernel = BootImage.OpenFile(path);
             try
             {
-                using LockstepRun run = Open(name, kernel, path, line, parsed.GetValue(further));
-                long limit = parsed.GetValue(instructions) ?? (run is UnicornLockstep ? 1_000_000 : long.MaxValue);
-                LockstepEnd end = terminal.IsInteractive ? RunWithProgress(run, limit) : run.Run(limit);
-                return Report(run, end, name, terminal.Out);
+                long exactFrom = long.MaxValue;
+                while (true)
+                {
+                    using LockstepRun run = Open(name, kernel, path, line, parsed.GetValue(further), exactFrom);
+                    long limit = parsed.GetValue(instructions) ?? (run is UnicornLockstep ? 1_000_000 : long.MaxValue);
+                    LockstepEnd end = terminal.IsInteractive ? RunWithProgress(run, limit) : run.Run(limit);
+                    // A difference that may have come earlier than it was seen: once more, and every register from there on.
+                    if (exactFrom == long.MaxValue && run is MachineLockstep { DiffersAfter: { } step })
+                        exactFrom = step;
+                    else
+                        return Report(run, end, name, terminal.Out);
+                }
             }
             catch (OracleStoppedException e)
             {
@@ -45,7 +53,7 @@ public static class LockstepCommand
             ("emu lockstep images/emu64.elf --oracle qemu", "the same beside a machine of QEMU, up to the exit port"));
     }
 
-    private static LockstepRun Open(string oracle, BootImage kernel, string path, string line, bool further)
+    private static LockstepRun Open(string oracle, BootImage kernel, string path, string line, bool further, long exactFrom)
     {
         if (oracle == "unicorn")
             return new UnicornLockstep(kernel, line, further);
@@ -57,7 +65,7 @@ public static class LockstepCommand
             throw new UsageException("not a multiboot 1 kernel, which is what qemu and bochs are given here", path, "try --oracle unicorn, or an image such as images/emu64.elf");
         return oracle == "qemu"
             ? new MachineLockstep(kernel, line, 64 * Megabyte, _ => new QemuMachine(kernel, path, line, 64 * Megabyte))
-            : new MachineLockstep(kernel, line, 32 * Megabyte, machine => new BochsDebugger(kernel, machine));
+            : new MachineLockstep(kernel, line, 32 * Megabyte, machine => new BochsDebugger(kernel, machine, exactFrom));
     }
 
     private static LockstepEnd RunWithProgress(LockstepRun run, long limit) =>

@@ -14,47 +14,58 @@ using static Iced.Intel.AssemblerRegisters;
 namespace Emu.Differ.Lockstep;
 
 /// <summary>
-/// Bochs with its own debugger, which Debian's is built with, single-stepped through its standard input and output. It has no multiboot loader: what Emu's
+/// Bochs with its own debugger, which Debian's is built with, driven through its standard input and output. It has no multiboot loader: what Emu's
 /// loader left in memory is loaded from a floppy. Of memory that is not mapped to itself only pages that have changed in Emu are compared, for the debugger tells it as text.
 /// </summary>
+/// <remarks>
+/// To ask for each step by itself takes most of the time. So many steps are asked for at once, of which the debugger's trace shows general registers, flags and RIP;
+/// selectors and control registers are known at the end of such a batch. Where exactness wants it, Bochs is started again, and run to the step that is meant:
+/// it does the same every time. That is so when the trace tells of an interrupt or exception, for it does not show what was before; and before memory is read.
+/// </remarks>
 public sealed unsafe class BochsDebugger : SteppedMachine
 {
+    /// <summary>Steps in a batch.</summary>
+    private const int Batch = 4096;
+
+    /// <summary>After an interrupt or exception, so many steps are made one by one; and all, when there have been more than so many.</summary>
+    private const int SinglesAfterEvent = 8, FewEvents = 8;
+
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
-    private static readonly string[] s_general = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8 ", "r9 ", "r10", "r11", "r12", "r13", "r14", "r15"];
+    private static readonly string[] s_general = ["rax: ", "rcx: ", "rdx: ", "rbx: ", "rsp: ", "rbp: ", "rsi: ", "rdi: ", "r8 : ", "r9 : ", "r10: ", "r11: ", "r12: ", "r13: ", "r14: ", "r15: "];
     private static readonly string[] s_segments = ["es", "cs", "ss", "ds", "fs", "gs"];
-    private const string Prompt = "<bochs:", Taken = ": exception (not softint) ";
+    private const string Prompt = "<bochs:", Taken = ": exception (not softint) ", FlagsLine = "eflags 0x";
 
     private readonly string _directory = Directory.CreateTempSubdirectory("emu-lockstep-").FullName;
-    private readonly Process _process;
-    private readonly Stream _to, _from;
+    private readonly ulong _entry;
+    private readonly long _singleFrom;
+    private Process? _process;
+    private Stream _to = Stream.Null, _from = Stream.Null;
     private readonly byte[] _buffer = new byte[1 << 16];
     private readonly ulong _size;
     private readonly byte[] _initial, _dump;
+    private readonly StringBuilder _trace = new();
     private int _begin, _end;
 
+    /// <summary>Steps of the present batch that have not been handed out, and steps to be made one by one.</summary>
+    private int _ahead, _singles, _events;
+
+    /// <param name="image">What is booted.</param>
+    /// <param name="emu">Emu's machine, with the image loaded.</param>
+    /// <param name="singleFrom">From this step on, steps are made one by one, so that all registers are known after each.</param>
     /// <exception cref="OracleMissingException">Bochs or its firmware is not there.</exception>
     /// <exception cref="OracleStoppedException">It does not come to the kernel.</exception>
-    public BochsDebugger(BootImage image, Machine emu)
+    public BochsDebugger(BootImage image, Machine emu, long singleFrom = long.MaxValue)
     {
         _size = emu.Memory.LowSize;
+        _entry = image.Entry;
+        _singleFrom = singleFrom;
         _initial = new byte[_size];
         _dump = new byte[_size];
         try
         {
             File.WriteAllBytes(Path.Combine(_directory, "floppy.img"), Floppy(image, emu));
             BochsMachine.WriteConfiguration(_directory);
-            _process = Start(_directory);
-            _to = _process.StandardInput.BaseStream;
-            _from = _process.StandardOutput.BaseStream;
-            Answer();
-            Command("set u off");
-            Command(string.Create(CultureInfo.InvariantCulture, $"pb 0x{image.Entry:x}"));
-            Command("continue");
-            Command("show extint");
-            Send("r\nsreg\ncreg");
-            Read(system: true);
-            if (Registers.Rip != image.Entry)
-                throw new OracleStoppedException($"Bochs stopped at {Registers.Rip:x} on its way to the kernel at {image.Entry:x}");
+            Begin();
             // Paging is off: linear addresses are physical ones.
             if (Dump(_initial) != (int)_size)
                 throw new OracleStoppedException("Bochs does not write its memory to a file");
@@ -68,12 +79,43 @@ public sealed unsafe class BochsDebugger : SteppedMachine
 
     public override string Name => "Bochs";
 
-    public override ulong? Step(bool system)
+    protected override ulong? Make(bool system)
     {
-        // All at once: waiting for each answer by itself takes most of the time.
-        Send(system ? "s\nr\nsreg\ncreg" : "s\nr");
+        if (_ahead == 0)
+        {
+            if (_singles > 0 || Steps >= _singleFrom || _events > FewEvents)
+                return Single(system);
+            Send($"trace on\ns {Batch}\ntrace off\nr\nsreg\ncreg");
+            _ahead = Batch;
+            // What the trace shows is the state before each step: the first is known.
+            ulong rip = Registers.Rip;
+            if (ReadTrace())
+                return Again(system);
+            if (Registers.Rip != rip)
+                throw new OracleStoppedException($"Bochs goes on at {Registers.Rip:x} where it stood at {rip:x}");
+        }
+        if (_ahead == 1)
+        {
+            string said = Answer();
+            Answer();
+            Read(system: true);
+            if (said.Contains(Taken, StringComparison.Ordinal))
+                return Again(system);
+        }
+        else if (ReadTrace())
+        {
+            return Again(system);
+        }
+        _ahead--;
+        return null;
+    }
+
+    private ulong? Single(bool system)
+    {
+        Send(system || Steps >= _singleFrom ? "s\nr\nsreg\ncreg" : "s\nr");
         string said = Answer();
-        Read(system);
+        Read(system || Steps >= _singleFrom);
+        _singles = Math.Max(0, _singles - 1);
         int at = said.IndexOf(Taken, StringComparison.Ordinal);
         if (at < 0)
             return null;
@@ -84,10 +126,55 @@ public sealed unsafe class BochsDebugger : SteppedMachine
             ? handler : throw new OracleStoppedException($"Bochs says '{where}'");
     }
 
+    /// <summary>Makes a step of a batch by itself, for an interrupt or exception has come.</summary>
+    private ulong? Again(bool system)
+    {
+        _events++;
+        _singles = SinglesAfterEvent;
+        Return();
+        return Single(system);
+    }
+
+    public override bool IsSettled => _ahead == 0;
+
+    /// <summary>Starts Bochs, and brings it to the kernel's first instruction.</summary>
+    private void Begin()
+    {
+        _process = Start(_directory);
+        _to = _process.StandardInput.BaseStream;
+        _from = _process.StandardOutput.BaseStream;
+        _begin = _end = 0;
+        Answer();
+        Command("set u off");
+        Command(string.Create(CultureInfo.InvariantCulture, $"pb 0x{_entry:x}"));
+        Command("continue");
+        Command("show extint");
+        Command("trace-reg on");
+        Send("r\nsreg\ncreg");
+        Read(system: true);
+        if (Registers.Rip != _entry)
+            throw new OracleStoppedException($"Bochs stopped at {Registers.Rip:x} on its way to the kernel at {_entry:x}");
+    }
+
+    /// <summary>Starts again, and goes where the last step that was handed out has led.</summary>
+    private void Return()
+    {
+        End();
+        Begin();
+        _ahead = 0;
+        if (Steps == 0)
+            return;
+        Command(string.Create(CultureInfo.InvariantCulture, $"s {Steps}"));
+        Send("r\nsreg\ncreg");
+        Read(system: true);
+    }
+
     public override void CopyMemory(PhysicalMemory memory) => _initial.CopyTo(new Span<byte>(memory.Base, _initial.Length));
 
     public override MemoryDifference? FirstDifference(PhysicalMemory memory, Predicate<MemoryDifference> isExcused)
     {
+        if (!IsSettled)
+            Return();
         // What is mapped to itself is the same by linear addresses, which go into a file at once; of the rest, the debugger's text is read.
         int dumped = Dump(_dump) & ~(Page.Size - 1);
         for (int page = 0; page < _initial.Length; page += Page.Size)
@@ -115,14 +202,19 @@ public sealed unsafe class BochsDebugger : SteppedMachine
 
     public override void Dispose()
     {
-        if (_process != null)
-        {
-            if (!_process.HasExited)
-                _process.Kill();
-            _process.WaitForExit();
-            _process.Dispose();
-        }
+        End();
         Directory.Delete(_directory, recursive: true);
+    }
+
+    private void End()
+    {
+        if (_process == null)
+            return;
+        if (!_process.HasExited)
+            _process.Kill();
+        _process.WaitForExit();
+        _process.Dispose();
+        _process = null;
     }
 
     /// <summary>
@@ -216,15 +308,7 @@ public sealed unsafe class BochsDebugger : SteppedMachine
         var text = new StringBuilder();
         while (true)
         {
-            if (_begin == _end)
-            {
-                using var patience = new CancellationTokenSource(s_patience);
-                _begin = 0;
-                _end = _from.ReadAsync(_buffer, patience.Token).AsTask().GetAwaiter().GetResult();
-                if (_end == 0)
-                    throw new OracleStoppedException($"Bochs has ended: {text.ToString().Trim()}");
-            }
-            char c = (char)_buffer[_begin++];
+            char c = ReadCharacter(text);
             text.Append(c);
             if (c != ' ' || text.Length < Prompt.Length)
                 continue;
@@ -235,15 +319,68 @@ public sealed unsafe class BochsDebugger : SteppedMachine
         }
     }
 
+    private char ReadCharacter(StringBuilder said)
+    {
+        if (_begin == _end)
+        {
+            using var patience = new CancellationTokenSource(s_patience);
+            _begin = 0;
+            try
+            {
+                _end = _from.ReadAsync(_buffer, patience.Token).AsTask().GetAwaiter().GetResult();
+            }
+            catch (OperationCanceledException)
+            {
+                throw new OracleStoppedException($"Bochs has said nothing for {s_patience.TotalSeconds} s: {said.ToString().Trim()}");
+            }
+            if (_end == 0)
+                throw new OracleStoppedException($"Bochs has ended: {said.ToString().Trim()}");
+        }
+        return (char)_buffer[_begin++];
+    }
+
+    /// <summary>Reads the next state of the trace.</summary>
+    /// <returns>True when an interrupt or exception was told of before it: the state is not read then.</returns>
+    private bool ReadTrace()
+    {
+        _trace.Clear();
+        do
+        {
+            char c;
+            int begin = _trace.Length;
+            do
+            {
+                c = ReadCharacter(_trace);
+                _trace.Append(c);
+            }
+            while (c != '\n');
+            int length = _trace.Length - begin;
+            if (length >= FlagsLine.Length && IsAt(begin, FlagsLine))
+            {
+                ReadGeneral(_trace.ToString());
+                Registers.KnowsSystem = false;
+                return false;
+            }
+            if (length > Taken.Length && _trace.ToString(begin, length).Contains(Taken, StringComparison.Ordinal))
+                return true;
+        }
+        while (true);
+    }
+
+    private bool IsAt(int at, string text)
+    {
+        for (int i = 0; i < text.Length; i++)
+            if (_trace[at + i] != text[i])
+                return false;
+        return true;
+    }
+
     /// <summary>Reads the answers to "r", and "sreg" and "creg".</summary>
     private void Read(bool system)
     {
         MachineRegisters r = Registers;
         string text = Answer();
-        for (int i = 0; i < 16; i++)
-            r.General[i] = Wide(text, s_general[i] + ": ");
-        r.Rip = Wide(text, "rip: ");
-        r.Flags = Hex(text, "eflags 0x");
+        ReadGeneral(text);
         r.KnowsSystem = system;
         if (!system)
             return;
@@ -256,6 +393,15 @@ public sealed unsafe class BochsDebugger : SteppedMachine
         r.Cr3 = Hex(text, "CR3=0x");
         r.Cr4 = Hex(text, "CR4=0x");
         r.Efer = Hex(text, "EFER=0x");
+    }
+
+    private void ReadGeneral(string text)
+    {
+        MachineRegisters r = Registers;
+        for (int i = 0; i < 16; i++)
+            r.General[i] = Wide(text, s_general[i]);
+        r.Rip = Wide(text, "rip: ");
+        r.Flags = Hex(text, FlagsLine);
     }
 
     private byte[] ReadPage(uint address)

@@ -62,6 +62,7 @@ public abstract unsafe class LockstepRun : IDisposable
     public LockstepEnd Run(long limit, Action<LockstepRun>? tick = null)
     {
         LockstepEnd end = LockstepEnd.Limit;
+        int sinceCheck = 0;
         for (long n = 0; n < limit; n++)
         {
             if (Step() is { } reason)
@@ -71,7 +72,10 @@ public abstract unsafe class LockstepRun : IDisposable
             }
             if (n % InstructionsBetweenTicks == 0)
                 tick?.Invoke(this);
-            if (n % InstructionsBetweenMemoryChecks == InstructionsBetweenMemoryChecks - 1 && !CompareMemory())
+            if (++sinceCheck < InstructionsBetweenMemoryChecks || !IsSettled)
+                continue;
+            sinceCheck = 0;
+            if (!CompareMemory())
                 break;
         }
         return Differences.Count == 0 && CompareMemory() ? end : LockstepEnd.Different;
@@ -87,6 +91,9 @@ public abstract unsafe class LockstepRun : IDisposable
 
     /// <summary>One instruction on both sides; null to go on.</summary>
     private protected abstract LockstepEnd? Step();
+
+    /// <summary>Whether memory can be compared now at little cost.</summary>
+    private protected virtual bool IsSettled => true;
 
     /// <summary>True when all RAM is equal; else the first difference is noted.</summary>
     private protected abstract bool CompareMemory();

@@ -23,6 +23,9 @@ public sealed unsafe class MachineLockstep : LockstepRun
 
     private readonly SteppedMachine _oracle;
 
+    /// <summary>The other machine's last step after which all registers were known, and agreed.</summary>
+    private long _agreed;
+
     /// <summary>Addresses of the page-directory-pointer tables that PAE paging has used.</summary>
     private readonly HashSet<ulong> _pointerTables = [];
 
@@ -72,6 +75,12 @@ public sealed unsafe class MachineLockstep : LockstepRun
 
     /// <summary>Interrupts of the other machine.</summary>
     public long Interrupts { get; private set; }
+
+    /// <summary>
+    /// With a difference, where selectors and control registers were not compared after each step: the last step after which they agreed. What differs may have become
+    /// so at any later one; a run with a machine that tells all from there on shows at which.
+    /// </summary>
+    public long? DiffersAfter => Differences.Count > 0 && _oracle.Steps - _agreed > 1 ? _agreed : null;
 
     private protected override void Dispose(bool disposing)
     {
@@ -222,6 +231,8 @@ public sealed unsafe class MachineLockstep : LockstepRun
             CompareSystem(r);
         if (r.KnowsXmm)
             CompareXmm(r);
+        if (r.KnowsSystem && Differences.Count == 0)
+            _agreed = _oracle.Steps;
         if (different && Differences.Count == 0)
             TakeRegisters();
         return Differences.Count == 0;
@@ -246,6 +257,8 @@ public sealed unsafe class MachineLockstep : LockstepRun
             if (r.Xmm[i] != s->Floating.Xmm[i])
                 Add($"xmm{i / 2}{(i % 2 == 0 ? "" : ", upper half")}", r.Xmm[i], s->Floating.Xmm[i]);
     }
+
+    private protected override bool IsSettled => _oracle.IsSettled;
 
     private protected override bool CompareMemory()
     {

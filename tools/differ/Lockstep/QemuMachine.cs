@@ -73,7 +73,7 @@ public sealed unsafe class QemuMachine : SteppedMachine
 
     public override string Name => "QEMU";
 
-    public override ulong? Step(bool system)
+    protected override ulong? Make(bool system)
     {
         Expect("vCont;s:1", "T05");
         Read();

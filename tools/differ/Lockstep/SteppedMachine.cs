@@ -36,11 +36,25 @@ public abstract class SteppedMachine : IDisposable
     /// <summary>Registers at this moment.</summary>
     public MachineRegisters Registers { get; } = new();
 
+    /// <summary>Steps that were made.</summary>
+    public long Steps { get; private set; }
+
+    /// <summary>Whether it stands where its last step has led, and has not gone further in advance; memory is compared then, for otherwise it has to go back.</summary>
+    public virtual bool IsSettled => true;
+
     /// <summary>Executes one instruction, or one round of a repeated one, or delivers an exception or interrupt.</summary>
-    /// <param name="system">Selectors and control registers are wanted as well.</param>
+    /// <param name="system">Selectors and control registers are wanted as well; some machines tell them only after many steps.</param>
     /// <returns>The address of the handler of an interrupt or exception, where the emulator says that one was taken; it has then executed the first instruction there.</returns>
     /// <exception cref="OracleStoppedException">It does not answer any more.</exception>
-    public abstract ulong? Step(bool system);
+    public ulong? Step(bool system)
+    {
+        ulong? handler = Make(system);
+        Steps++;
+        return handler;
+    }
+
+    /// <inheritdoc cref="Step"/>
+    protected abstract ulong? Make(bool system);
 
     /// <summary>Copies its RAM.</summary>
     public abstract void CopyMemory(PhysicalMemory memory);
