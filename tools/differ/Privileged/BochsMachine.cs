@@ -9,6 +9,9 @@ internal static class BochsMachine
     private const int SectorBytes = 512, SectorsPerTrack = 18, FloppyBytes = 1440 * 1024;
     private const ushort BufferSegment = 0x800;
 
+    /// <summary>How often the debugger is told to go on.</summary>
+    private const int MostResets = 1000;
+
     /// <summary>Where the boot sector puts what follows it unless told otherwise, and up to where it may reach.</summary>
     internal const uint LoadedAt = 0x1_0000, LoadLimit = 0x9_0000;
     private const uint BootSector = 0x7C00, ProtectedEntry = BootSector + 0xE0, GdtAt = BootSector + 0x120, MoveTable = BootSector + 0x160;
@@ -19,7 +22,9 @@ internal static class BochsMachine
     internal static bool HasFirmware => File.Exists(Bios) && File.Exists(Vga);
 
     /// <summary>Writes "bochsrc" for a machine that boots "floppy.img".</summary>
-    internal static void WriteConfiguration(string directory) => File.WriteAllLines(Path.Combine(directory, "bochsrc"),
+    /// <param name="directory">Where it is put.</param>
+    /// <param name="resets">A triple fault starts the machine again, rather than ending it.</param>
+    internal static void WriteConfiguration(string directory, bool resets = false) => File.WriteAllLines(Path.Combine(directory, "bochsrc"),
     [
         $"romimage: file={Bios}",
         $"vgaromimage: file={Vga}",
@@ -27,7 +32,7 @@ internal static class BochsMachine
         "floppya: 1_44=floppy.img, status=inserted",
         "boot: floppy",
         "com1: enabled=1, mode=file, dev=serial.out",
-        "cpu: model=corei7_skylake_x, count=1, ips=1000000, reset_on_triple_fault=0, ignore_bad_msrs=0",
+        $"cpu: model=corei7_skylake_x, count=1, ips=1000000, reset_on_triple_fault={(resets ? 1 : 0)}, ignore_bad_msrs=0",
         "clock: sync=none, time0=946684800", // Every run is the same.
         "display_library: rfb, options=\"timeout=0\"",
         "sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy",
@@ -46,12 +51,10 @@ internal static class BochsMachine
         try
         {
             File.WriteAllBytes(Path.Combine(directory, "floppy.img"), Floppy(image, Jump, GuestLayout.Image));
-            WriteConfiguration(directory);
-            // Debian's has the debugger, which waits for a command.
-            File.WriteAllText(Path.Combine(directory, "commands"), "continue\n");
-            if (WholeMachine.Run(Program, ["-q", "-f", "bochsrc", "-rc", "commands"], directory) == null)
-                return null;
-            return WholeMachine.Serial(directory);
+            WriteConfiguration(directory, resets: true);
+            // Debian's has the debugger, which waits for a command, and for another one after each triple fault.
+            File.WriteAllLines(Path.Combine(directory, "commands"), Enumerable.Repeat("continue", MostResets));
+            return WholeMachine.Run(Program, ["-q", "-f", "bochsrc", "-rc", "commands"], directory) ? WholeMachine.Serial(directory) : null;
         }
         finally
         {
@@ -66,7 +69,10 @@ internal static class BochsMachine
     internal static byte[] Floppy(byte[] loaded, Action<Assembler> enter, uint to = LoadedAt)
     {
         var floppy = new byte[FloppyBytes];
-        Assemble(16, BootSector, a => Load(a, (loaded.Length + SectorBytes - 1) / SectorBytes)).CopyTo(floppy, 0);
+        byte[] load = Assemble(16, BootSector, a => Load(a, (loaded.Length + SectorBytes - 1) / SectorBytes));
+        if (load.Length > ProtectedEntry - BootSector)
+            throw new InvalidOperationException("the boot sector is too long");
+        load.CopyTo(floppy, 0);
         Assemble(32, ProtectedEntry, a => Enter(a, enter)).CopyTo(floppy, (int)(ProtectedEntry - BootSector));
         ulong[] gdt = [(ulong)GdtAt << 16 | 23, Descriptors.Segment(Descriptors.Code, 0), Descriptors.Segment(Descriptors.Data, 0)];
         for (int i = 0; i < gdt.Length; i++)
@@ -94,11 +100,18 @@ internal static class BochsMachine
     private static void Load(Assembler a, int sectors)
     {
         Label next = a.CreateLabel();
+        Label loaded = a.CreateLabel();
         a.cli();
         a.xor(ax, ax);
         a.mov(ds, ax);
         a.mov(ss, ax);
         a.mov(sp, (ushort)BootSector);
+        // After a reset of a guest that marked its run, memory still has it.
+        a.mov(al, GuestLayout.RunningMark);
+        a.@out(0x70, al);
+        a.@in(al, 0x71);
+        a.cmp(al, GuestLayout.Mark);
+        a.je(loaded);
         a.sti();
         a.mov(bp, 1);
         a.Label(ref next);
@@ -132,6 +145,7 @@ internal static class BochsMachine
         a.inc(bp);
         a.cmp(bp, (ushort)(sectors + 1));
         a.jne(next);
+        a.Label(ref loaded);
         a.cli();
         a.@in(al, 0x92);
         a.or(al, 2);

@@ -61,6 +61,19 @@ public sealed class CaseAssembler(Assembler code)
     /// <summary>Runs 16-bit code in virtual-8086 mode.</summary>
     public void RunVirtual8086(Action<Assembler> body, uint flags)
     {
+        CopyBelow1M(body);
+        for (int i = 0; i < 5; i++)
+            Code.push(Virtual8086 >> 4);
+        Code.push(0xFFF0);
+        Code.push(flags | 1 << 17 | 2);
+        Code.push(Virtual8086 >> 4);
+        Code.push(0);
+        Code.iretd();
+    }
+
+    /// <summary>Puts 16-bit code to <see cref="Virtual8086"/>.</summary>
+    public void CopyBelow1M(Action<Assembler> body)
+    {
         var assembler = new Assembler(16);
         body(assembler);
         using var stream = new MemoryStream();
@@ -73,13 +86,6 @@ public sealed class CaseAssembler(Assembler code)
         Code.mov(edi, Virtual8086);
         Code.mov(ecx, (uint)stream.Length);
         Code.rep.movsb();
-        for (int i = 0; i < 5; i++)
-            Code.push(Virtual8086 >> 4);
-        Code.push(0xFFF0);
-        Code.push(flags | 1 << 17 | 2);
-        Code.push(Virtual8086 >> 4);
-        Code.push(0);
-        Code.iretd();
     }
 
     /// <summary>A far JMP or CALL, by a pointer on the stack.</summary>

@@ -89,4 +89,13 @@ public static class GuestLayout
 
     /// <summary>Vector in the record of the handler's task.</summary>
     public const uint TaskVector = 0x100;
+
+    /// <summary>Vector in the record of a case after which the machine started again.</summary>
+    public const uint ShutdownVector = 0x200;
+
+    /// <summary>
+    /// Cells of the CMOS RAM, which no reset clears: the number of the case that runs, counted from 1, in two bytes, and a mark which says that one does. No firmware here
+    /// uses them.
+    /// </summary>
+    public const byte RunningCase = 0x70, RunningMark = 0x72, Mark = 0xA7;
 }
