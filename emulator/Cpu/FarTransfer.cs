@@ -95,7 +95,8 @@ public static unsafe class FarTransfer
 
         Span<ulong> frame = stackalloc ulong[4 + gate.Parameters];
         frame[0] = s->Ss.Selector;
-        frame[1] = Stack.Pointer(s);
+        // SDM, "CALL", MORE-PRIVILEGE: oldESP or oldRSP, of a stack of 16 bits too.
+        frame[1] = s->LongModeActive ? s->Registers[4] : (uint)s->Registers[4];
         // Parameters keep their order: the one with the highest address is pushed first.
         for (int i = 0; i < gate.Parameters; i++)
             if (!Stack.Peek(s, (gate.Parameters - 1 - i) * gate.Size, gate.Size, out frame[2 + i]))

@@ -55,7 +55,8 @@ internal static unsafe class ProtectedModeDelivery
         if (inner)
         {
             frame[n++] = s->Ss.Selector;
-            frame[n++] = Stack.Pointer(s);
+            // SDM, "INT n", INTER-PRIVILEGE-LEVEL-INTERRUPT: ESP, of a stack of 16 bits too.
+            frame[n++] = (uint)s->Registers[4];
         }
         frame[n++] = EventDelivery.PushedFlags(s, in e);
         frame[n++] = s->Cs.Selector;

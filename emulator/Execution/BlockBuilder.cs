@@ -207,11 +207,9 @@ public sealed unsafe class BlockBuilder
         }
     }
 
-    /// <summary>All ones up to the size of the instruction pointer in force.</summary>
-    public static ulong RipMask(uint modeKey) => (modeKey & ModeKey.CodeSizeMask) switch
-    {
-        0 => 0xFFFF,
-        1 => uint.MaxValue,
-        _ => ulong.MaxValue,
-    };
+    /// <summary>
+    /// All ones up to the size of the instruction pointer. Code of 16 bits does not go on at 0 behind offset FFFF, but comes to 10000, which is beyond the limit of a segment of
+    /// 64 KBytes (Intel, 80386 Programmer's Reference Manual, "Differences From 8086": "Sequential execution across offset 65,535").
+    /// </summary>
+    public static ulong RipMask(uint modeKey) => (modeKey & ModeKey.CodeSizeMask) == 2 ? ulong.MaxValue : uint.MaxValue;
 }

@@ -94,8 +94,7 @@ public sealed unsafe class ModelledCpu : IDisposable
         Resync();
         if (Queue.Ready >= InstructionDecoder.MaximumLength || (Queue.Ready != 0 && _stepper.Decode(_s, Queue.Bytes, Queue.Ready) != null))
             return null;
-        ulong unit = Queue.NextInOrder();
-        return unit == ulong.MaxValue ? null : unit;
+        return Queue.NextInOrder();
     }
 
     /// <summary>Versions among which a fetch of this unit may choose; 0 when it cannot be fetched.</summary>
@@ -134,10 +133,10 @@ public sealed unsafe class ModelledCpu : IDisposable
         Resync();
         if (_fetchesOnDemand)
             return;
-        for (ulong unit = Queue.NextInOrder(); unit != ulong.MaxValue; unit = Queue.NextInOrder())
+        while (Queue.NextInOrder() is { } unit)
         {
-            ulong at = Math.Max(unit, Queue.Start);
-            if (at >= Queue.Start + (ulong)Queue.Profile.Depth)
+            ulong at = Queue.From(unit);
+            if (Queue.Ahead(at) >= Queue.Profile.Depth)
                 return;
             byte* host = Locate(at, out ulong physical);
             int before = Queue.Ready;
@@ -316,15 +315,19 @@ public sealed unsafe class ModelledCpu : IDisposable
 
     private bool DemandFetch()
     {
-        ulong unit = Queue.NextInOrder();
         int before = Queue.Ready;
-        return unit != ulong.MaxValue && Fetch(unit) && Queue.Ready > before;
+        return Queue.NextInOrder() is { } unit && Fetch(unit) && Queue.Ready > before;
     }
+
+    /// <summary>The queue goes on beyond 4 GiB, where addresses of 32 bits begin again at 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ulong InForce(ulong linear) => (_s->ModeKey & ModeKey.CodeSizeMask) == 2 ? linear : (uint)linear;
 
     /// <summary>Host address of code, without any effect when there is none. The page is watched from now on.</summary>
     private byte* Locate(ulong linear, out ulong physical)
     {
         physical = 0;
+        linear = InForce(linear);
         TlbEntry* e = Access.Translate(_s, linear, 1, AccessKind.Execute);
         if (e == null)
             return null;
@@ -409,7 +412,7 @@ public sealed unsafe class ModelledCpu : IDisposable
 
     private bool CannotFetch()
     {
-        ulong linear = Queue.Start + (ulong)Queue.Ready;
+        ulong linear = InForce(Queue.Start + (ulong)Queue.Ready);
         if (CodeFetch.Translate(Cpu, linear, out _) == null && _s->Exit == ExitReason.Unsupported)
             return false;
         _s->Exit = ExitReason.Fault;

@@ -90,10 +90,9 @@ public sealed unsafe class PrefetchQueue : IDisposable
     {
         int n = 0;
         // Beyond the depth only what the next instruction turns out to need is read.
-        ulong end = _start + (ulong)Profile.Depth;
-        for (ulong at = (_start + (ulong)_ready) & ~(ulong)(Unit - 1); at < end && n < units.Length; at += (ulong)Unit)
+        for (ulong at = (_start + (ulong)_ready) & ~(ulong)(Unit - 1); Ahead(at) < Profile.Depth && n < units.Length; at += (ulong)Unit)
         {
-            if (IsPresent(Math.Max(at, _start)))
+            if (IsPresent(From(at)))
                 continue;
             units[n++] = at;
             if (_present == null)
@@ -102,12 +101,14 @@ public sealed unsafe class PrefetchQueue : IDisposable
         return n;
     }
 
-    /// <summary>The next unit in order, or ulong.MaxValue when the queue is full.</summary>
-    public ulong NextInOrder()
-    {
-        ulong at = (_start + (ulong)_ready) & ~(ulong)(Unit - 1);
-        return _ready >= _depth ? ulong.MaxValue : at;
-    }
+    /// <summary>The next unit in order; null when the queue is full.</summary>
+    public ulong? NextInOrder() => _ready >= _depth ? null : (_start + (ulong)_ready) & ~(ulong)(Unit - 1);
+
+    /// <summary>How far an address near the queue lies ahead of its start; below zero behind it. Addresses go on at 0 behind the last one.</summary>
+    public long Ahead(ulong linear) => (long)(linear - _start);
+
+    /// <summary>The first byte of a unit that is not behind the start.</summary>
+    public ulong From(ulong unit) => Ahead(unit) < 0 ? _start : unit;
 
     /// <summary>A fetch event: takes in the bytes of a unit, as far as they lie ahead of the instruction pointer and were not fetched before.</summary>
     /// <param name="linear">Linear address of the unit, aligned to <see cref="Unit"/>.</param>
@@ -119,7 +120,7 @@ public sealed unsafe class PrefetchQueue : IDisposable
         for (int i = 0; i < Unit; i++)
         {
             ulong at = linear + (ulong)i;
-            if (at < _start || IsPresent(at))
+            if (Ahead(at) < 0 || IsPresent(at))
                 continue;
             _bytes[IndexOf(at)] = bytes[i];
             if (_present != null)
@@ -167,11 +168,14 @@ public sealed unsafe class PrefetchQueue : IDisposable
     /// <summary>True when a byte in the queue came from [address, address + length); by linear or by physical address.</summary>
     public bool Overlaps(ulong address, int length, bool linear)
     {
-        if (linear && (address >= _start + (ulong)(_depth + Unit) || address + (ulong)length <= _start))
+        if (linear && (Ahead(address) >= _depth + Unit || Ahead(address + (ulong)length) <= 0))
             return false;
-        for (ulong at = _start; at < _start + (ulong)(_depth + Unit); at++)
+        for (int i = 0; i < _depth + Unit; i++)
+        {
+            ulong at = _start + (ulong)i;
             if (IsPresent(at) && (linear ? at : PhysicalOf(at)) - address < (ulong)length)
                 return true;
+        }
         return false;
     }
 
@@ -182,9 +186,9 @@ public sealed unsafe class PrefetchQueue : IDisposable
     public List<(ulong Linear, byte Value)> Contents()
     {
         var contents = new List<(ulong, byte)>();
-        for (ulong at = _start; at < _start + (ulong)_depth + (ulong)Unit; at++)
-            if (IsPresent(at))
-                contents.Add((at, _bytes[IndexOf(at)]));
+        for (int i = 0; i < _depth + Unit; i++)
+            if (IsPresent(_start + (ulong)i))
+                contents.Add((_start + (ulong)i, _bytes[_head + i]));
         return contents;
     }
 

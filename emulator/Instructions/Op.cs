@@ -70,7 +70,7 @@ public unsafe struct Op
     /// <summary>RIP of the instruction.</summary>
     public static ulong RipOf(Op* op) => BlockOf(op)->Rip + op->RipOffset;
 
-    /// <summary>RIP of the following instruction, truncated to the code size.</summary>
+    /// <summary>RIP of the following instruction, truncated to 32 bits outside 64-bit mode.</summary>
     public static ulong NextRipOf(Op* op) => (RipOf(op) + op->Length) & BlockOf(op)->RipMask;
 }
 
@@ -103,7 +103,7 @@ public unsafe struct Block
     /// <summary>The bytes that were decoded.</summary>
     public byte* Bytes;
 
-    /// <summary>All ones up to the size of the instruction pointer.</summary>
+    /// <summary>All ones up to the size of the instruction pointer: 32 bits outside 64-bit mode, in code of 16 bits too.</summary>
     public ulong RipMask;
 
     /// <summary>The <see cref="Emu.Cpus.ModeKey"/> under which it was decoded.</summary>

@@ -47,6 +47,8 @@ internal sealed unsafe class FaultBench : IDisposable
     private const byte Hlt = 0xF4;
 
     private readonly ulong[] _before = new ulong[16];
+    private ulong _at;
+    private (SegmentRegister Cs, SegmentRegister Ss, SegmentRegister Ds, SegmentRegister Es, SegmentRegister Fs, SegmentRegister Gs, ulong Flags) _initial;
 
     public FaultBench(CodeMode mode, Engine engine, int cpl = 0)
     {
@@ -73,6 +75,7 @@ internal sealed unsafe class FaultBench : IDisposable
                 S->Registers[i] = Is64 || i < 8 ? 0x1111_1111u * (uint)i : 0;
         (S->Registers[6], S->Registers[7]) = IsSegmented ? (0x100u, 0x100u) : (Data + 0x100, Extra + 0x100);
         S->Registers[4] = IsSegmented ? StackTop : StackBase + StackTop;
+        S->Floating.Control = FloatingState.ControlAfterInit;
         Flags.Set(S, InitialFlags | (mode == CodeMode.Virtual8086 ? Rflags.Vm : 0));
         CpuMode.Update(S);
         CpuMode.FlushTlb(S, keepGlobal: false);
@@ -118,7 +121,7 @@ internal sealed unsafe class FaultBench : IDisposable
 
     public void Write(ulong address, params byte[] bytes) => Assert.True(Machine.Memory.TryWrite(address, bytes));
 
-    public void Write(ulong address, int size, ulong value) => Machine.Memory.Write(address, size, value);
+    public void Store(ulong address, int size, ulong value) => Machine.Memory.Write(address, size, value);
 
     public ulong Read(ulong address, int size)
     {
@@ -132,6 +135,16 @@ internal sealed unsafe class FaultBench : IDisposable
         byte[] bytes = new byte[length];
         Assert.True(Machine.Memory.TryRead(address, bytes));
         return bytes;
+    }
+
+    /// <summary>Behind a run that came to a handler: segments, CPL, flags and stack pointer are again as before that run.</summary>
+    private void Restore()
+    {
+        (S->Cs, S->Ss, S->Ds, S->Es, S->Fs, S->Gs, _) = _initial;
+        S->Registers[4] = _before[4];
+        S->Cpl = Cpl;
+        Flags.Set(S, _initial.Flags);
+        CpuMode.Update(S);
     }
 
     /// <summary>Makes the entry of a page what the flags say: 0 is not present.</summary>
@@ -157,11 +170,12 @@ internal sealed unsafe class FaultBench : IDisposable
     /// <summary>Executes what lies at an instruction pointer: an instruction of a length, behind which HLT stands.</summary>
     public FaultBench RunAt(ulong ip, int length)
     {
+        _initial = (S->Cs, S->Ss, S->Ds, S->Es, S->Fs, S->Gs, Flags.Get(S));
         S->Rip = ip;
+        _at = Math.Min((ip + Base) & 0x3F_FFFF, 0x3F_FFF0);
         S->Activity = Activity.Active;
         for (int i = 0; i < 16; i++)
             _before[i] = S->Registers[i];
-        ulong flags = Flags.Get(S);
         RunResult? result = null;
         if (Engine == Engine.Steps)
         {
@@ -189,29 +203,32 @@ internal sealed unsafe class FaultBench : IDisposable
             return this;
         }
         ReadFrame((Vector)((linear - Handlers) / 16));
-        // HLT behind it, at CPL 3.
-        if (Cpl == 3 && Vector == Cpus.Vector.GeneralProtection && PushedIp == ip + (ulong)length && Machine.Memory.Read(PushedIp + Base, 1) == Hlt)
-            (Vector, Error) = (null, null);
-        InitialFlagsOfRun = flags;
+        HandlerSp = S->Registers[4];
+        bool retired = Cpl == 3 && Vector == Cpus.Vector.GeneralProtection && PushedIp == ip + (ulong)length && Machine.Memory.Read(PushedIp + Base, 1) == Hlt;
+        Restore();
+        if (retired)
+            // It was the HLT, at CPL 3.
+            (Vector, Error, S->Registers[4]) = (null, null, PushedSp);
         return this;
     }
 
-    /// <summary>What the machine said when it shut down, or null.</summary>
-    public string? Shutdown { get; private set; }
+    /// <summary>The stack pointer of the handler.</summary>
+    public ulong HandlerSp { get; private set; }
 
-    private ulong InitialFlagsOfRun { get; set; }
+    /// <summary>What the machine said when it shut down, which it has done for good; or null.</summary>
+    public string? Shutdown { get; private set; }
 
     /// <summary>Expects a fault at the instruction: vector, error code, instruction pointer, CS and RFLAGS on the stack, and registers as they were.</summary>
     public void ExpectFault(Vector vector, uint? error = null, ulong? ip = null, bool unchanged = true)
     {
         Assert.True(Shutdown == null, $"{Name}: {Shutdown}");
         bool hasCode = Mode != CodeMode.Real && EventDelivery.HasErrorCode(vector);
-        Assert.Equal((Name, vector, hasCode ? (ulong?)(error ?? 0) : null), (Name, Vector!.Value, Error));
+        Assert.Equal(($"{Name}: {Convert.ToHexString(Bytes(_at, 8))}", (Vector?)vector, hasCode ? (ulong?)(error ?? 0) : null), ($"{Name}: {Convert.ToHexString(Bytes(_at, 8))}", Vector, Error));
         Assert.Equal((Name, ip ?? Start), (Name, PushedIp));
         ulong cs = Mode switch { CodeMode.Real or CodeMode.Virtual8086 => Code >> 4, CodeMode.Protected16 => Code16, CodeMode.Compatibility => Cpl == 3 ? Code32 | 3u : Code32, _ => Cpl == 3 ? Code3 : (ulong)Code0 };
         Assert.Equal((Name, cs), (Name, PushedCs));
         // "the flag image that is pushed has RF set" for every fault; a 16-bit image has no RF.
-        ulong flags = Mode == CodeMode.Real ? InitialFlagsOfRun & 0xFFFF : InitialFlagsOfRun | Rflags.Rf;
+        ulong flags = Mode == CodeMode.Real ? _initial.Flags & 0xFFFF : _initial.Flags | Rflags.Rf;
         if (!unchanged)
             return;
         Assert.Equal((Name, flags.ToString("x")), (Name, PushedFlags.ToString("x")));
@@ -233,15 +250,17 @@ internal sealed unsafe class FaultBench : IDisposable
     {
         Vector = vector;
         int size = LongMode ? 8 : Mode == CodeMode.Real ? 2 : 4;
-        ulong at = S->Ss.Base + (S->Registers[4] & (LongMode ? ulong.MaxValue : (S->Ss.Attributes & SegmentAttributes.D) != 0 ? uint.MaxValue : 0xFFFFu));
+        ulong mask = LongMode ? ulong.MaxValue : (S->Ss.Attributes & SegmentAttributes.D) != 0 ? uint.MaxValue : 0xFFFFu;
         int words = 0;
         Error = null;
         if (Mode != CodeMode.Real && EventDelivery.HasErrorCode(vector))
-            Error = Read(at + (ulong)(size * words++), size);
-        PushedIp = Read(at + (ulong)(size * words++), size);
-        PushedCs = Read(at + (ulong)(size * words++), size);
-        PushedFlags = Read(at + (ulong)(size * words++), size);
-        PushedSp = LongMode || Cpl == 3 ? Read(at + (ulong)(size * words), size) : S->Registers[4] + (ulong)(size * words);
+            Error = Word();
+        PushedIp = Word();
+        PushedCs = Word();
+        PushedFlags = Word();
+        PushedSp = LongMode || Cpl == 3 ? Word() : (S->Registers[4] & ~mask) | ((S->Registers[4] + (ulong)(size * words)) & mask);
+
+        ulong Word() => Read(S->Ss.Base + ((S->Registers[4] + (ulong)(size * words++)) & mask), size);
     }
 
     private void EnterReal()
@@ -252,6 +271,7 @@ internal sealed unsafe class FaultBench : IDisposable
             Machine.Memory.Write(4 * v + 2, 2, Handlers >> 4);
         }
         S->Idtr = new TableRegister { Base = 0, Limit = 0x3FF };
+        S->Paging.Cr4 = ControlBits.Cr4OsFxsr;
         S->Cs = RealSegment(Code);
         S->Ds = S->Fs = S->Gs = RealSegment(Data);
         S->Es = RealSegment(Extra);
