@@ -53,6 +53,29 @@ public class LedgerTests
         Assert.True(idle.Length == 0, $"in unchecked.txt, but checked often enough, or not done: {string.Join(' ', idle)}");
     }
 
+    /// <summary>What only a whole machine checks is checked by one: no other oracle enters a system, returns from it, or loads its tables.</summary>
+    [Theory]
+    [InlineData(Code.Call_m1632)]
+    [InlineData(Code.Jmp_m1632)]
+    [InlineData(Code.Retfd)]
+    [InlineData(Code.Retfq)]
+    [InlineData(Code.Iretd)]
+    [InlineData(Code.Iretq)]
+    [InlineData(Code.Lgdt_m1664)]
+    [InlineData(Code.Lidt_m1664)]
+    [InlineData(Code.Ltr_rm16)]
+    [InlineData(Code.Lldt_rm16)]
+    [InlineData(Code.Mov_cr_r64)]
+    [InlineData(Code.Mov_dr_r32)]
+    [InlineData(Code.Wrmsr)]
+    [InlineData(Code.Syscall)]
+    [InlineData(Code.Sysenter)]
+    [InlineData(Code.Sysretq)]
+    [InlineData(Code.Sysexitq)]
+    [InlineData(Code.Rsm)]
+    public void SystemCodes_AreCheckedByAWholeMachine(Code code) =>
+        Assert.True(MachineChecks.Oracles.Any(o => MachineChecks.Committed.Of(code, o) > 0), $"{code}: in no case that QEMU or Bochs agrees with (emu diff privileged --record)");
+
     [Fact]
     public void Implementation_OfACodeThatNobodyExecutes_IsMissing()
     {

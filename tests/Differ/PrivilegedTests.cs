@@ -1,5 +1,7 @@
 using Emu.Cpus;
+using Emu.Differ.Ledgers;
 using Emu.Differ.Privileged;
+using Iced.Intel;
 using Xunit;
 
 namespace Emu.Tests.Differ;
@@ -47,6 +49,23 @@ public sealed class PrivilegedTests
         Assert.DoesNotContain("int with an idt of limit 47", shutdowns);
         Assert.DoesNotContain("long #DF with its gate good cpl3", shutdowns);
         Assert.All(shutdowns, name => Assert.Contains(GuestCases.All, c => c.Name == name));
+    }
+
+    /// <summary>For the ledger: each code once for a case, setup and all, in the size of the code that it stands in; what was known of that machine goes.</summary>
+    [Fact]
+    public void Record_CountsTheCodesThatAgreeingCasesExecute()
+    {
+        string[] names = ["lldt data", "long lldt good", "v86 iret iopl3", "#DF with its gate np cpl0", "ltr data"];
+        byte[] image = GuestImage.Build(GuestCases.All, names.Contains);
+        var checks = new MachineChecks();
+        checks.Replace("bochs", [(Code.Hlt, 32)]);
+        PrivilegedSuite.Record(checks, "bochs", image, names[..4]);
+        long Of(Code code, int bits) => checks[code, new MachineColumn("bochs", bits)];
+        Assert.Equal((1, 1, 0), (Of(Code.Lldt_rm16, 32), Of(Code.Lldt_rm16, 64), Of(Code.Ltr_rm16, 32)));
+        Assert.Equal((1, 1, 0), (Of(Code.Iretw, 16), Of(Code.Iretd, 32), Of(Code.Hlt, 32)));
+        // MOV DS, after which nothing is executed any more.
+        Assert.Equal(1, Of(Code.Mov_Sreg_rm16, 32));
+        Assert.Equal(0, checks.Of(Code.Lldt_rm16, "qemu"));
     }
 
     /// <summary>That a CPU which answers otherwise is noticed: the k8 has no SMEP and no SMAP.</summary>

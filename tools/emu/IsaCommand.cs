@@ -43,13 +43,20 @@ public static class IsaCommand
     }
 
     private static InstructionJson Describe(LedgerEntry e) => new(
-        e.Code.ToString(), e.Feature, LedgerTable.Word(e.State), e.Reason, CodeModes.All.Where(m => e.Cases(m) > 0).ToDictionary(m => m.Word(), e.Cases));
+        e.Code.ToString(), e.Feature, LedgerTable.Word(e.State), e.Reason, CasesOf(e).Where(c => c.Cases > 0).ToDictionary(c => c.Word, c => c.Cases));
+
+    /// <summary>By mode and machine.</summary>
+    private static IEnumerable<(string Word, long Cases)> CasesOf(LedgerEntry e) =>
+        [.. CodeModes.All.Select(m => (m.Word(), e.Cases(m))), .. MachineChecks.Columns.Select(c => (c.ToString(), e.Cases(c)))];
 
     private static void WriteCodes(Terminal terminal, IEnumerable<LedgerEntry> entries)
     {
-        Table table = Tables.New(["code", "state", .. CodeModes.All.Select(m => m.Word()), "remark"]);
+        Table table = Tables.New(["code", "state", .. CodeModes.All.Select(m => m.Word()), .. MachineChecks.Oracles, "remark"]);
         foreach (LedgerEntry e in entries)
-            table.AddRow([e.Code.ToString(), LedgerTable.Word(e.State), .. CodeModes.All.Select(m => e.Cases(m) == 0 ? "" : e.Cases(m).ToString()), Markup.Escape(LedgerTable.Remark(e))]);
+        {
+            IEnumerable<long> cases = [.. CodeModes.All.Select(e.Cases), .. MachineChecks.Oracles.Select(e.MachineCases)];
+            table.AddRow([e.Code.ToString(), LedgerTable.Word(e.State), .. cases.Select(n => n == 0 ? "" : n.ToString()), Markup.Escape(LedgerTable.Remark(e))]);
+        }
         Tables.Write(terminal, table);
     }
 }

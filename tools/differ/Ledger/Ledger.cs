@@ -22,8 +22,14 @@ public sealed record LedgerEntry(Code Code, string Feature, LedgerState State, s
     /// <summary>Cases in which it agreed with the oracle of a mode. A code that begins with WAIT is two instructions, and as often checked as the rarer of them.</summary>
     public long Cases(CodeMode mode) => Implementation.Parts(Code).Min(part => Checks.Committed[part, mode]);
 
+    /// <summary>Cases of privileged behaviour in which it was executed and a whole machine agreed.</summary>
+    public long Cases(MachineColumn column) => Implementation.Parts(Code).Min(part => MachineChecks.Committed[part, column]);
+
+    /// <summary>The same of one machine, in code of all sizes.</summary>
+    public long MachineCases(string oracle) => MachineChecks.Columns.Where(c => c.Oracle == oracle).Sum(Cases);
+
     /// <summary>Cases in which it agreed with an oracle.</summary>
-    public long AllCases => CodeModes.All.Sum(Cases);
+    public long AllCases => CodeModes.All.Sum(Cases) + MachineChecks.Columns.Sum(Cases);
 }
 
 /// <summary>Every instruction of the <see cref="Scope"/>, with its state and how it was checked.</summary>

@@ -22,7 +22,9 @@ public static class LedgerTable
         text.Append("| feature | codes | done | out of scope | missing | with 1000 cases | with a reason |");
         foreach (CodeMode mode in CodeModes.All)
             text.Append(CultureInfo.InvariantCulture, $" {mode.Word()} |");
-        text.Append("\n|---|--:|--:|--:|--:|--:|--:|").Append(string.Concat(CodeModes.All.Select(_ => "--:|"))).Append('\n');
+        foreach (string machine in MachineChecks.Oracles)
+            text.Append(CultureInfo.InvariantCulture, $" {machine} |");
+        text.Append("\n|---|--:|--:|--:|--:|--:|--:|").Append(string.Concat(Enumerable.Repeat("--:|", CodeModes.All.Count + MachineChecks.Oracles.Count))).Append('\n');
         foreach (string feature in Scope.Features)
         {
             LedgerEntry[] rows = [.. entries.Where(e => e.Feature == feature)];
@@ -40,6 +42,8 @@ public static class LedgerTable
         text.Append(CultureInfo.InvariantCulture, $" {rows.Count(e => e.AllCases >= Wanted)} | {rows.Count(e => e.State == LedgerState.Done && e.AllCases < Wanted)} |");
         foreach (CodeMode mode in CodeModes.All)
             text.Append(CultureInfo.InvariantCulture, $" {rows.Sum(e => e.Cases(mode))} |");
+        foreach (string machine in MachineChecks.Oracles)
+            text.Append(CultureInfo.InvariantCulture, $" {rows.Sum(e => e.MachineCases(machine))} |");
         text.Append('\n');
     }
 }

@@ -1,7 +1,9 @@
 using System.Text;
 using Emu.Boot;
 using Emu.Cpus;
+using Emu.Differ.Ledgers;
 using Emu.Machines;
+using Iced.Intel;
 
 namespace Emu.Differ.Privileged;
 
@@ -89,6 +91,17 @@ public static class PrivilegedSuite
                where found != r.Found
                select new GuestDifference(r.Name, r.Found, found),
         ];
+    }
+
+    /// <summary>Writes down which codes were executed in the cases about which a machine agrees.</summary>
+    /// <param name="checks">Where.</param>
+    /// <param name="oracle">The machine.</param>
+    /// <param name="image">The image of all cases.</param>
+    /// <param name="agreed">Names of those cases.</param>
+    public static void Record(MachineChecks checks, string oracle, byte[] image, IEnumerable<string> agreed)
+    {
+        IReadOnlyDictionary<string, HashSet<(Code Code, int Bits)>> executed = CaseTrace.Run(image);
+        checks.Replace(oracle, agreed.SelectMany(name => executed[name]));
     }
 
     /// <summary>Those that the data table does not explain.</summary>

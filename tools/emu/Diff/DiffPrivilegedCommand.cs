@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Emu.Differ.Ledgers;
 using Emu.Differ.Privileged;
 
 namespace Emu.Cli.Diff;
@@ -12,13 +13,20 @@ public static class DiffPrivilegedCommand
         oracle.AcceptOnlyFromAmong("qemu", "bochs", "none");
         var image = new Option<FileInfo?>("--image") { Description = "Writes the image to this file as well." };
         var all = new Option<bool>("--all") { Description = "Lists the differences that the table explains as well." };
-        var command = new Command("privileged", "Checks descriptors, gates, task switches, paging rights and exceptions against QEMU or Bochs.") { oracle, image, all };
-        command.SetAction(parsed => Run(parsed.GetValue(oracle)!, parsed.GetValue(image), parsed.GetValue(all), terminal.Out));
-        return command.WithExamples(("emu diff privileged --oracle bochs --all", "what Bochs does otherwise, explained or not"));
+        var record = new Option<string>("--record") { HelpName = "FILE", Description = "Writes which codes were executed in cases that agree to a file of the ledger (tools/differ/data/machine-checks.txt)." };
+        var command = new Command("privileged", "Checks descriptors, gates, task switches, paging rights and exceptions against QEMU or Bochs.") { oracle, image, all, record };
+        command.SetAction(parsed => Run(parsed.GetValue(oracle)!, parsed.GetValue(image), parsed.GetValue(all), parsed.GetValue(record), terminal.Out));
+        return command.WithExamples(
+            ("emu diff privileged --oracle bochs --all", "what Bochs does otherwise, explained or not"),
+            ("emu diff privileged --record tools/differ/data/machine-checks.txt", "and for the ledger, which codes the cases executed that agree with QEMU"));
     }
 
-    private static int Run(string oracle, FileInfo? file, bool all, TextWriter output)
+    private static int Run(string oracle, FileInfo? file, bool all, string? record, TextWriter output)
     {
+        if (record != null && oracle == "none")
+            throw new UsageException("--record needs an --oracle: nothing agrees with none");
+        Files.RequireWritable(record, "--record");
+        MachineChecks? checks = record == null ? null : ReadChecks(record);
         byte[] image = PrivilegedSuite.BuildImage();
         if (file != null)
             File.WriteAllBytes(file.FullName, image);
@@ -38,6 +46,23 @@ public static class DiffPrivilegedCommand
         foreach (GuestDifference d in all ? differences : unexplained)
             output.WriteLine($"{d.Name}\n  emu   {d.Ours}\n  {oracle,-5} {d.Theirs}");
         output.WriteLine($"{ours.Count} cases: {asked.Count - differences.Count} as {oracle} has them, {differences.Count - unexplained.Count} explained by the table, {ours.Count - asked.Count} not asked, {unexplained.Count} different");
+        if (checks != null)
+        {
+            PrivilegedSuite.Record(checks, oracle, image, asked.Select(r => r.Name).Except(differences.Select(d => d.Name)));
+            Files.WriteText(record!, checks.Format(), "--record");
+        }
         return unexplained.Count == 0 ? ExitCode.Success : ExitCode.Failure;
+    }
+
+    private static MachineChecks ReadChecks(string path)
+    {
+        try
+        {
+            return MachineChecks.Read(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException)
+        {
+            throw new UsageException($"cannot be read: {e.Message.ReplaceLineEndings(" ").TrimEnd('.')}", path, "name tools/differ/data/machine-checks.txt, or another file that --record wrote");
+        }
     }
 }
