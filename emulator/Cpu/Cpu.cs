@@ -203,7 +203,7 @@ public sealed unsafe class Cpu : IDisposable
     }
 
     /// <summary>Makes the running chain return after the present instruction, so that events are looked at.</summary>
-    public void RequestExit() => State->ExitRequested = 1;
+    public void RequestExit() => State->ExitRequested |= CpuState.LookAround;
 
     /// <summary>The same, for what may also wake the CPU: whoever runs alone meanwhile is told.</summary>
     public void Alert()

@@ -125,8 +125,12 @@ public unsafe struct CpuState
     public const int MayYield = 1;
     public const int MustYield = 2;
 
-    /// <summary>Set by a slow path when the chain must return after the present instruction.</summary>
+    /// <summary>Set by a slow path when the chain must return after the present instruction: for <see cref="LookAround"/> between the rounds of a repeated one as well.</summary>
     public int ExitRequested;
+
+    /// <summary>Bits of <see cref="ExitRequested"/>: events may wait; code has changed, and a block of it may be running.</summary>
+    public const int LookAround = 1;
+    public const int CodeChanged = 2;
 
     public ExitReason Exit;
 

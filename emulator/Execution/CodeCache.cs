@@ -193,7 +193,7 @@ public sealed unsafe class CodeCache : ICodeObserver, IDisposable
     private void RequestExit()
     {
         foreach (Cpu cpu in _cpus)
-            cpu.RequestExit();
+            cpu.State->ExitRequested |= CpuState.CodeChanged;
     }
 
     public void Dispose()

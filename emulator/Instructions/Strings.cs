@@ -275,7 +275,8 @@ public static unsafe class Strings
             // With BTF only branches are traps.
             if (stepping && (s->DebugControl & Msrs.DebugControlBranches) == 0)
                 s->PendingDebug |= DebugRegisters.Dr6SingleStep;
-            if (s->ExitRequested != 0 || s->PendingDebug != 0)
+            // What overwrites itself goes on as it was fetched: it is one instruction.
+            if ((s->ExitRequested & CpuState.LookAround) != 0 || s->PendingDebug != 0)
                 return Outcome.Interrupted;
             if (left == 0)
                 return Outcome.Resting;

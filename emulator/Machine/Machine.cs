@@ -155,7 +155,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     {
         _nextEvent = 0;
         if (_running != null)
-            _running->ExitRequested = 1;
+            _running->ExitRequested |= CpuState.LookAround;
         // A slice of one that runs alone is longer than a timer may be late.
         if (_alone)
             EndSliceEarly();
@@ -172,7 +172,7 @@ public sealed unsafe partial class Machine : IDisposable, IClock, ITimeline
     {
         if (_running == null)
             return;
-        _running->ExitRequested = 1;
+        _running->ExitRequested |= CpuState.LookAround;
         _running->YieldRequested = CpuState.MustYield;
     }
 

@@ -2,6 +2,7 @@ using Emu.Cpus;
 using Emu.Fetch;
 using Emu.Machines;
 using Emu.Memory;
+using Iced.Intel;
 using Xunit;
 
 namespace Emu.Tests.Execution;
@@ -50,7 +51,7 @@ internal sealed unsafe class FaultBench : IDisposable
     private ulong _at;
     private (SegmentRegister Cs, SegmentRegister Ss, SegmentRegister Ds, SegmentRegister Es, SegmentRegister Fs, SegmentRegister Gs, ulong Flags) _initial;
 
-    public FaultBench(CodeMode mode, Engine engine, int cpl = 0)
+    public FaultBench(CodeMode mode, Engine engine, int cpl = 0, FetchProfile? profile = null)
     {
         Mode = mode;
         Engine = engine;
@@ -59,7 +60,7 @@ internal sealed unsafe class FaultBench : IDisposable
         {
             CpuCount = 1,
             Model = CpuModels.AlderLake,
-            Profile = engine == Engine.Modelled ? FetchProfiles.P6 : FetchProfiles.Coherent,
+            Profile = engine == Engine.Modelled ? profile ?? FetchProfiles.P6 : FetchProfiles.Coherent,
             MemorySize = 4 << 20,
         });
         S = Machine.Cpus[0].State;
@@ -97,7 +98,7 @@ internal sealed unsafe class FaultBench : IDisposable
     /// <summary>RIP of the first byte at <see cref="Code"/>.</summary>
     public ulong Start => Code - Base;
 
-    public string Name => $"{Mode}, {Engine}";
+    public string Name => $"{Mode}, {Engine}, {Machine.Options.Profile.Name}";
 
     // What the last run came to.
     public Vector? Vector { get; private set; }
@@ -117,6 +118,17 @@ internal sealed unsafe class FaultBench : IDisposable
             using var bench = new FaultBench(mode, engine, cpl);
             test(bench);
         }
+    }
+
+    /// <summary>Assembles code at <see cref="Code"/> plus an offset, for the mode.</summary>
+    public int Assemble(uint offset, Action<Assembler> code)
+    {
+        var assembler = new Assembler(Is64 ? 64 : IsSegmented ? 16 : 32);
+        code(assembler);
+        using var stream = new MemoryStream();
+        assembler.Assemble(new StreamCodeWriter(stream), Start + offset);
+        Write(Code + offset, stream.ToArray());
+        return (int)stream.Length;
     }
 
     public void Write(ulong address, params byte[] bytes) => Assert.True(Machine.Memory.TryWrite(address, bytes));
@@ -245,6 +257,13 @@ internal sealed unsafe class FaultBench : IDisposable
 
     /// <summary>Expects that the instruction retired, and the next one was at an instruction pointer.</summary>
     public void ExpectNext(ulong ip) => Assert.Equal((Name, null, ip), (Name, Vector, PushedIp));
+
+    /// <summary>Expects that HLT was reached at an instruction pointer, whatever went before; a program's HLT is #GP.</summary>
+    public void ExpectStop(ulong ip)
+    {
+        Assert.Equal((Name, ip.ToString("x")), (Name, PushedIp.ToString("x")));
+        Assert.True(Vector == null || (Vector == Cpus.Vector.GeneralProtection && Cpl == 3 && Read(ip + Base, 1) == Hlt), $"{Name}: {Vector}");
+    }
 
     private void ReadFrame(Vector vector)
     {
