@@ -51,6 +51,23 @@ public sealed class PrivilegedTests
         Assert.All(shutdowns, name => Assert.Contains(GuestCases.All, c => c.Name == name));
     }
 
+    /// <summary>A row whose fields nothing differs in is named, field by field.</summary>
+    [Fact]
+    public void Idle_NamesWhatTheTableExcusesForNothing()
+    {
+        string[] Of(params GuestDifference[] differences) => [.. PrivilegedSuite.Idle("qemu", differences).Where(i => i.StartsWith("^ltr null$", StringComparison.Ordinal))];
+        Assert.Equal(["^ltr null$: v ip tr"], Of());
+        Assert.Equal(["^ltr null$: tr"], Of(new GuestDifference("ltr null", "v=d ip=10 tr=28", "v=41 ip=13 tr=28")));
+        Assert.Equal([], Of(new GuestDifference("ltr null", "v=d ip=10 tr=28", "v=41 ip=13 tr=0")));
+    }
+
+    /// <summary>Of a machine that shuts down where ours does not, the vector is what differs; and a shutdown is excused no more than anything else.</summary>
+    [Theory]
+    [InlineData("cr0 pg without pe", true)]
+    [InlineData("lldt null", false)]
+    public void Shutdown_OfAnotherMachine_WantsARow(string name, bool explained) =>
+        Assert.Equal(explained ? 0 : 1, PrivilegedSuite.Unexplained("qemu", [new GuestDifference(name, "v=d e=0 ip=10 cs=8", PrivilegedSuite.Shutdown)]).Count);
+
     /// <summary>For the ledger: each code once for a case, setup and all, in the size of the code that it stands in; what was known of that machine goes.</summary>
     [Fact]
     public void Record_CountsTheCodesThatAgreeingCasesExecute()

@@ -244,10 +244,12 @@ public sealed partial class GuestImage
         a.Label(ref end);
         a.mov(al, (byte)'\n');
         a.call(put);
+        // IRET, which loads VIF and VIP: POPF leaves them as a case made them.
         a.mov(eax, next);
+        a.push(2);
         a.push(Code0);
         a.push(eax);
-        a.retf();
+        a.iretd();
 
         Label letter = a.CreateLabel();
         a.Label(ref text);

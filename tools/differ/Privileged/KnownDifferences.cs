@@ -38,6 +38,15 @@ internal static class KnownDifferences
         return Differing(d).All(allowed.Contains);
     }
 
+    /// <summary>Of the rules for an oracle the fields, each behind its pattern, in which no case differs: what excuses nothing could hide an error.</summary>
+    public static IEnumerable<string> Idle(string oracle, IReadOnlyList<GuestDifference> differences) =>
+        from rule in _rules
+        where rule.Oracle == oracle
+        let used = differences.Where(d => rule.Name.IsMatch(d.Name)).SelectMany(Differing).ToHashSet()
+        let idle = string.Join(' ', rule.Fields.Where(f => !used.Contains(f)))
+        where idle.Length > 0
+        select $"{rule.Name}: {idle}";
+
     private static IEnumerable<string> Differing(GuestDifference d)
     {
         Dictionary<string, string> ours = Fields(d.Ours), theirs = Fields(d.Theirs);

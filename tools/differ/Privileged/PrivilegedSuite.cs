@@ -93,6 +93,9 @@ public static class PrivilegedSuite
         ];
     }
 
+    /// <summary>What the data table excuses and nothing differs in, given all differences of an oracle.</summary>
+    public static IReadOnlyList<string> Idle(string oracle, IReadOnlyList<GuestDifference> differences) => [.. KnownDifferences.Idle(oracle, differences)];
+
     /// <summary>Writes down which codes were executed in the cases about which a machine agrees.</summary>
     /// <param name="checks">Where.</param>
     /// <param name="oracle">The machine.</param>
