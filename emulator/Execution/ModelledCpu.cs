@@ -81,6 +81,17 @@ public sealed unsafe class ModelledCpu : IDisposable
     /// <summary>True when less than half of the queue is filled, as it is behind a branch: time for a fetch event.</summary>
     public bool WantsToFetch => _flushed || Queue.Start != LinearRip || Queue.IsHalfEmpty;
 
+    /// <summary>True when its queue holds bytes that memory holds no more.</summary>
+    public bool HoldsStaleBytes()
+    {
+        if (_flushed || Queue.Start != LinearRip)
+            return false;
+        for (int i = 0; i < Queue.Ready; i++)
+            if (Queue.Bytes[i] != *Cpu.Memory.Pointer(Queue.PhysicalOf(Queue.Start + (ulong)i)))
+                return true;
+        return false;
+    }
+
     /// <summary>Units that a fetch event may read now, by linear address.</summary>
     public int FetchCandidates(Span<ulong> units)
     {

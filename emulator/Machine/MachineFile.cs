@@ -142,16 +142,17 @@ public static unsafe class MachineFile
             w.Write(eagerness);
         foreach (bool blocked in parts.FetchBlocked)
             w.Write(blocked);
-        (ulong now, ulong instructions, ulong random, int turn, int listPosition, ulong hash, (int cpu, ulong until, ulong changes)) = parts.Clock;
+        (ulong now, ulong instructions, ulong random, int turn, int listPosition, ulong hash, Machine.HeldCpu held) = parts.Clock;
         w.Write(now);
         w.Write(instructions);
         w.Write(random);
         w.Write(turn);
         w.Write(listPosition);
         w.Write(hash);
-        w.Write(cpu);
-        w.Write(until);
-        w.Write(changes);
+        w.Write(held.Cpu);
+        w.Write(held.Until);
+        w.Write(held.PatchUntil);
+        w.Write(held.CodeChanges);
         w.Write(parts.Stop != null);
         if (parts.Stop is not { } stop)
             return;
@@ -171,7 +172,7 @@ public static unsafe class MachineFile
         bool[] blocked = new bool[eagerness.Length];
         for (int i = 0; i < blocked.Length; i++)
             blocked[i] = r.ReadBoolean();
-        var clock = (r.ReadUInt64(), r.ReadUInt64(), r.ReadUInt64(), r.ReadInt32(), r.ReadInt32(), r.ReadUInt64(), (r.ReadInt32(), r.ReadUInt64(), r.ReadUInt64()));
+        var clock = (r.ReadUInt64(), r.ReadUInt64(), r.ReadUInt64(), r.ReadInt32(), r.ReadInt32(), r.ReadUInt64(), new Machine.HeldCpu(r.ReadInt32(), r.ReadUInt64(), r.ReadUInt64(), r.ReadUInt64()));
         RunResult? stop = r.ReadBoolean() ? new RunResult((StopReason)r.ReadInt32(), r.ReadInt32(), r.ReadString()) : null;
         return new MachineSnapshot.Contents(new RamSnapshot([]), cpus, devices, history, null, pct, eagerness, blocked, clock, stop);
     }

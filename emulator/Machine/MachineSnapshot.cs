@@ -20,7 +20,7 @@ public sealed class MachineSnapshot
         object? Pct,
         ulong[] Eagerness,
         bool[] FetchBlocked,
-        (ulong Now, ulong Instructions, ulong Random, int Turn, int ListPosition, ulong Hash, (int, ulong, ulong) Held) Clock,
+        (ulong Now, ulong Instructions, ulong Random, int Turn, int ListPosition, ulong Hash, Machine.HeldCpu Held) Clock,
         RunResult? Stop);
 
     internal readonly Contents Parts;

@@ -27,10 +27,22 @@ public sealed unsafe partial class Machine
     private const int HoldMagnitudes = 8;
 
     /// <summary>
-    /// The CPU that is held up, and until when. Bursts alone seldom let one CPU go through a whole protocol while another stands between two
-    /// instructions.
+    /// A CPU that has fetched what another one has just changed is held up always, and half of the time until code has not changed for so many ticks, at most for so many:
+    /// only where it stands still for the whole of a patch does it show what the patch lacks, and a kernel like Linux takes thousands of instructions for one.
     /// </summary>
-    private (int Cpu, ulong Until, ulong CodeChanges) _held;
+    private const ulong PatchPause = 4096;
+    private const ulong LongestPatch = 1 << 20;
+
+    /// <summary>
+    /// The CPU that is held up. Bursts alone seldom let one CPU go through a whole protocol while another stands between two instructions.
+    /// </summary>
+    private HeldCpu _held;
+
+    /// <summary>Who is held up.</summary>
+    /// <param name="Until">From this tick on it goes on,</param>
+    /// <param name="PatchUntil">but not, up to this one, while code goes on changing.</param>
+    /// <param name="CodeChanges">Changes of code when this was last looked at.</param>
+    internal readonly record struct HeldCpu(int Cpu, ulong Until, ulong PatchUntil, ulong CodeChanges);
 
     /// <summary>Runs one CPU for a slice. False when no CPU could execute.</summary>
     private bool RunSlice(ulong limit)
@@ -106,17 +118,33 @@ public sealed unsafe partial class Machine
         return held >= 0 && RunFor(held, quantum, limit, _random);
     }
 
-    /// <summary>Holds up a CPU now and then, and rather when code has just changed.</summary>
+    /// <summary>Holds up a CPU now and then, and rather when code has just changed, above all one that has fetched it before.</summary>
     private void HoldSometimes()
     {
         bool changed = _history.Now != _held.CodeChanges;
-        _held.CodeChanges = _history.Now;
-        if (_sliceStart < _held.Until || !_random.OneIn(changed ? HoldAfterChangeOneIn : HoldOneIn))
+        bool holding = _sliceStart < _held.Until;
+        _held = _held with { CodeChanges = _history.Now };
+        if (changed && holding && _sliceStart < _held.PatchUntil)
+        {
+            _held = _held with { Until = _sliceStart + PatchPause };
             return;
-        int cpu = _random.Next(_cpus.Length);
+        }
+        if (changed && Array.FindIndex(_agents, a => a.HoldsStaleBytes()) is >= 0 and var stale && !(holding && stale == _held.Cpu))
+        {
+            Hold(stale);
+            if (_random.OneIn(2))
+                _held = _held with { Until = _sliceStart + PatchPause, PatchUntil = _sliceStart + LongestPatch };
+            return;
+        }
+        if (!holding && _random.OneIn(changed ? HoldAfterChangeOneIn : HoldOneIn))
+            Hold(_random.Next(_cpus.Length));
+    }
+
+    private void Hold(int cpu)
+    {
         // A CPU that stands still goes on draining its stores.
         _cpus[cpu].StoreBuffer.DrainAll();
-        _held = (cpu, _sliceStart + (MinimumHold << _random.Next(HoldMagnitudes)), _history.Now);
+        _held = new HeldCpu(cpu, _sliceStart + (MinimumHold << _random.Next(HoldMagnitudes)), 0, _history.Now);
     }
 
     /// <summary>Runs a CPU for at most a quantum, the limit, or up to the next timer. False when it does not execute.</summary>
@@ -182,6 +210,9 @@ public sealed unsafe partial class Machine
         s->Budget = 0;
         if (s->Activity != Activity.Active)
             agent.Cpu.StoreBuffer.DrainAll();
+        else if (random.OneIn(2))
+            // What it executes next it may have fetched before others go on.
+            agent.FetchAhead(random);
         return done;
     }
 

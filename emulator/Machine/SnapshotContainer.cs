@@ -11,7 +11,7 @@ namespace Emu.Machines;
 internal static class SnapshotContainer
 {
     /// <summary>Changes with every change of what the sections hold.</summary>
-    public const uint Version = 1;
+    public const uint Version = 2;
 
     private const int HeaderSize = 8 + 4 + 8;
     private const int ChecksumSize = SHA256.HashSizeInBytes;
