@@ -44,7 +44,7 @@ internal sealed partial class Observation(Workload workload, Control control, Fe
 
     /// <summary>A guest that runs for so much longer than any workload takes has been caught in something.</summary>
     private const ulong MostInstructions = 4_000_000_000;
-    private const ulong MostModelledInstructions = 250_000_000;
+    private const ulong MostModelledInstructions = 2_500_000_000;
 
     private const string KprobeHandler = "kprobe_int3_handler";
 

@@ -57,7 +57,7 @@ internal sealed class Workload
 
     /// <summary>All of them.</summary>
     public static IReadOnlyList<Workload> All { get; } =
-        [Read("toggles", 200, 20), Read("tracepoint", 4, 2), Read("kprobe", 50, 20), Read("ftrace", 2, 1), Read("polling", 4, 4)];
+        [Read("toggles", 200, 200), Read("preemption", 4, 2), Read("tracepoint", 4, 2), Read("kprobe", 50, 20), Read("ftrace", 2, 1), Read("polling", 4, 4)];
 
     /// <summary>The script, and behind it a look at the kernel's log.</summary>
     public string Script(int rounds) =>
