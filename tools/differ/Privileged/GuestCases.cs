@@ -19,7 +19,7 @@ public static class GuestCases
     [
         .. SegmentLoads(), .. OddSelectors(), .. FarTransfers(), .. CallGates(), .. InnerStacks(), .. InterruptGates(), .. Returns(), .. Queries(), .. DoubleFaults(),
         .. PagingCases.All, .. TaskCases.All, .. ModeCases.All, .. LongCases.All, .. LongPagingCases.All, .. LongSystemCases.All,
-        .. ShutdownCases.All, .. ControlCases.All,
+        .. ShutdownCases.All, .. ControlCases.All, .. FormCases.All,
     ];
 
     private static IEnumerable<GuestCase> SegmentLoads()
