@@ -68,6 +68,18 @@ public sealed class PrivilegedTests
     public void Shutdown_OfAnotherMachine_WantsARow(string name, bool explained) =>
         Assert.Equal(explained ? 0 : 1, PrivilegedSuite.Unexplained("qemu", [new GuestDifference(name, "v=d e=0 ip=10 cs=8", PrivilegedSuite.Shutdown)]).Count);
 
+    /// <summary>A machine, ours too, that stops half-way is different, whatever it got right.</summary>
+    [Fact]
+    public void Run_ThatDoesNotComeToItsEnd_IsUnexplained()
+    {
+        const string line = "lldt null v=d e=0\n";
+        IReadOnlyList<GuestResult> whole = PrivilegedSuite.Parse(line + "END\n", "ended"), half = PrivilegedSuite.Parse(line, "hung");
+        Assert.Equal([], PrivilegedSuite.Compare(whole, whole));
+        Assert.Single(PrivilegedSuite.Unexplained("qemu", PrivilegedSuite.Compare(whole, half)));
+        Assert.Single(PrivilegedSuite.Unexplained("qemu", PrivilegedSuite.Compare(half, whole)));
+        Assert.Contains("after 1 cases, the last of which is 'lldt null'; hung", half[^1].Found);
+    }
+
     /// <summary>For the ledger: each code once for a case, setup and all, in the size of the code that it stands in; what was known of that machine goes.</summary>
     [Fact]
     public void Record_CountsTheCodesThatAgreeingCasesExecute()

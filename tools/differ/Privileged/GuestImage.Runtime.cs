@@ -148,6 +148,13 @@ public sealed partial class GuestImage
         Label loop = a.CreateLabel();
         foreach (char c in "END\n")
             PutByte(a, c);
+        // Until the last one has left, for the machine is gone at once.
+        Label sending = a.CreateLabel();
+        a.mov(dx, 0x3FD);
+        a.Label(ref sending);
+        a.@in(al, dx);
+        a.test(al, 0x40);
+        a.je(sending);
         // The way out of Emu and QEMU, then that of Bochs.
         a.mov(dx, 0xF4);
         a.mov(eax, 0x10);

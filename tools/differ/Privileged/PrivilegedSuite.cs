@@ -19,6 +19,9 @@ public static class PrivilegedSuite
     /// <summary>Of the line that a guest prints for a case, where the name ends.</summary>
     private const string FirstField = " v=";
 
+    /// <summary>Stands for a case, with what happened, where a machine did not come to the end.</summary>
+    private const string End = "(the end)";
+
     /// <summary>What is found of a case that ends in shutdown.</summary>
     public const string Shutdown = "v=shutdown";
     private static readonly string ShutdownPrefix = $"v={GuestLayout.ShutdownVector:x} ";
@@ -86,6 +89,7 @@ public static class PrivilegedSuite
         Dictionary<string, string> other = theirs.ToDictionary(r => r.Name, r => r.Found);
         return
         [
+            .. from r in theirs where r.Name == End && !ours.Any(o => o.Name == End) select new GuestDifference(End, "v=reached", r.Found),
             .. from r in ours
                let found = other.GetValueOrDefault(r.Name, "(nothing)")
                where found != r.Found
@@ -111,7 +115,10 @@ public static class PrivilegedSuite
     public static IReadOnlyList<GuestDifference> Unexplained(string oracle, IEnumerable<GuestDifference> differences) =>
         [.. differences.Where(d => !KnownDifferences.Explain(oracle, d))];
 
-    private static List<GuestResult> Parse(string serial, string end)
+    /// <summary>What a machine printed on its serial port; one that did not come to the end has an entry for it.</summary>
+    /// <param name="serial">What it printed.</param>
+    /// <param name="end">What is known of its end.</param>
+    public static IReadOnlyList<GuestResult> Parse(string serial, string end)
     {
         var results = new List<GuestResult>();
         bool complete = false;
@@ -123,7 +130,7 @@ public static class PrivilegedSuite
             complete |= line == "END";
         }
         if (!complete)
-            results.Add(new GuestResult("(the end)", $"missing, after {results.Count} cases, the last of which is '{results.LastOrDefault()?.Name}'; {end}"));
+            results.Add(new GuestResult(End, $"v=missing after {results.Count} cases, the last of which is '{results.LastOrDefault()?.Name}'; {end}"));
         return results;
     }
 }
