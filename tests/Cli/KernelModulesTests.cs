@@ -41,6 +41,17 @@ public sealed class KernelModulesTests : IDisposable
     }
 
     [Fact]
+    public void Named_ThatTheCommandLoads_OnlyLieThere()
+    {
+        Module("test_static_keys");
+        var modules = new KernelModules(Kernel());
+        modules.Add("test_static_keys");
+        string archive = Encoding.UTF8.GetString(Initramfs.Build("busybox"u8, "true", modules, load: false));
+        Assert.Contains("modules/test_static_keys.ko", archive, StringComparison.Ordinal);
+        Assert.DoesNotContain("insmod", archive, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Named_ThatIsNotThere_IsRefused()
     {
         Invocation run = Invocation.Of("linux", "--kernel", Kernel(), "--busybox", Kernel(), "--module", "floppy", "--run", "true");

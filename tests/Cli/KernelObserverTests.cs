@@ -103,7 +103,7 @@ public sealed class KernelObserverTests
     }
 
     [Theory]
-    [InlineData("observe nothing", "there is no \"nothing\"; choose one of toggles, preemption, tracepoint, kprobe, ftrace, polling")]
+    [InlineData("observe nothing", "there is no \"nothing\"; choose one of toggles, preemption, tracepoint, kprobe, ftrace, polling, module")]
     [InlineData("observe toggles --control all", "choose one of none, no-sync, no-core")]
     [InlineData("observe --rounds 0", "--rounds")]
     [InlineData("linux --coherent-boot", "there is no command")]

@@ -22,7 +22,8 @@ public static class Initramfs
     /// <param name="busybox">A static binary.</param>
     /// <param name="command">What a shell runs instead of a person; null for an interactive shell.</param>
     /// <param name="modules">What /init loads, and the devices for which it waits then; null for none.</param>
-    public static byte[] Build(ReadOnlySpan<byte> busybox, string? command, KernelModules? modules)
+    /// <param name="load">/init loads them; else they only lie in /modules, and the command does.</param>
+    public static byte[] Build(ReadOnlySpan<byte> busybox, string? command, KernelModules? modules, bool load = true)
     {
         var archive = new CpioArchive();
         foreach (string directory in (string[])["bin", "dev", "etc", "proc", "root", "sbin", "sys", "tmp"])
@@ -30,7 +31,7 @@ public static class Initramfs
         archive.CharacterDevice("dev/console", 5, 1);
         archive.File("bin/busybox", busybox, executable: true);
         archive.Link("bin/sh", "busybox");
-        string start = Common + (modules == null ? "" : Load(archive, modules));
+        string start = Common + (modules == null ? "" : Load(archive, modules, load));
         archive.File("init", Encoding.UTF8.GetBytes(start + (command == null ? Interactive : Scripted(command))), executable: true);
         if (command != null)
             archive.File("command", Encoding.UTF8.GetBytes(command + "\n"));
@@ -48,7 +49,7 @@ public static class Initramfs
         """;
 
     /// <summary>Drivers look for their devices by and by, but not for longer than ten seconds of the guest's time.</summary>
-    private static string Load(CpioArchive archive, KernelModules modules)
+    private static string Load(CpioArchive archive, KernelModules modules, bool load)
     {
         var script = new StringBuilder();
         if (modules.Modules.Count != 0)
@@ -56,7 +57,8 @@ public static class Initramfs
         foreach (KernelModule module in modules.Modules)
         {
             archive.File($"modules/{module.Name}.ko", module.Data);
-            script.Append($"busybox insmod /modules/{module.Name}.ko\n");
+            if (load)
+                script.Append($"busybox insmod /modules/{module.Name}.ko\n");
         }
         foreach (string device in modules.Devices)
             script.Append($"busybox timeout 10 busybox sh -c 'until [ -e /dev/{device} ]; do busybox sleep 0.05; done'\n");

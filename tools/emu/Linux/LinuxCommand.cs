@@ -53,7 +53,7 @@ public static class LinuxCommand
             var observed = new ObserverSettings(options.Check != null, broken.Read(parsed));
             ConsoleSettings settings = console.Read(parsed) with { Snapshot = state.Snapshot(parsed) };
             string? script = parsed.GetValue(runOption);
-            string path = parsed.GetValue(kernel) ?? LinuxFiles.Kernel(parsed.GetValue(flavour) ?? "cloud-amd64", terminal);
+            string path = parsed.GetValue(kernel) ?? LinuxFiles.Kernel(parsed.GetValue(flavour) ?? LinuxFiles.SmallFlavour, terminal);
             BootImage image = BootImage.OpenFile(path);
             ReadOnlyMemory<byte> shell = BootImage.ReadFile(parsed.GetValue(busybox) ?? LinuxFiles.Busybox(terminal));
             var modules = new KernelModules(path);

@@ -7,6 +7,9 @@ internal static class LinuxFiles
 {
     private const string Script = "tools/emu/obtain-package.sh";
 
+    /// <summary>The flavour that is booted unless another one is asked for.</summary>
+    public const string SmallFlavour = "cloud-amd64";
+
     /// <summary>The kernel image of a Debian flavour.</summary>
     /// <exception cref="UsageException">It cannot be had.</exception>
     public static string Kernel(string flavour, Terminal terminal)

@@ -43,7 +43,7 @@ internal sealed partial class Observation(Workload workload, Control control, Fe
     private const string EndAtOops = "oops=panic";
 
     /// <summary>A guest that runs for so much longer than any workload takes has been caught in something.</summary>
-    private const ulong MostInstructions = 4_000_000_000;
+    private const ulong MostInstructions = 20_000_000_000;
     private const ulong MostModelledInstructions = 2_500_000_000;
 
     private const string KprobeHandler = "kprobe_int3_handler";
@@ -56,12 +56,16 @@ internal sealed partial class Observation(Workload workload, Control control, Fe
         string script = workload.Script(rounds);
         MachineOptions options = machine with
         {
+            MemorySize = (ulong)workload.Megabytes << 20,
             Profile = profile,
             Check = profile.IsCoherent ? s_ruleOfCoherent : profile,
             Schedule = profile.IsCoherent ? ScheduleKind.RoundRobin : ScheduleKind.Random,
         };
         string line = string.Join(' ', new[] { LinuxCommand.CommandLine, LinuxCommand.Quiet, EndAtOops, workload.KernelArguments }.Where(t => t.Length != 0));
-        using var run = new LinuxRun(new LinuxSetting(BootImage.OpenFile(kernel), new BootModule("initramfs", Initramfs.Build(busybox, script), ""), line, options,
+        var modules = new KernelModules(kernel);
+        foreach (string module in workload.Modules)
+            modules.Add(module);
+        using var run = new LinuxRun(new LinuxSetting(BootImage.OpenFile(kernel), new BootModule("initramfs", Initramfs.Build(busybox, script, modules, load: false), ""), line, options,
             new ObserverSettings(true, control.Breaks), CoherentBoot: !profile.IsCoherent, MostModelledInstructions));
         var output = new StringBuilder();
         RunResult result = run.Run(terminal, script, new ConsoleSettings(false, null, null, null, IdleTimeout: null, MaxInstructions: MostInstructions), b => output.Append((char)b));

@@ -33,17 +33,19 @@ public static class ObserveCommand
             int? number = parsed.GetValue(rounds) is { } text
                 ? Quantities.TryNumber(text, out ulong n) && n is >= 1 and <= 100_000 ? (int)n : throw new UsageException($"\"{text}\" is not a number from 1 to 100000", "--rounds", "write, for example, 20")
                 : null;
-            var machine = new MachineOptions { CpuCount = 2, MemorySize = 256UL << 20, Seed = parsed.GetValue(seed) is { } s ? MachineArguments.Seed(s) : 1 };
-            string kernel = LinuxFiles.Kernel("cloud-amd64", terminal);
+            var machine = new MachineOptions { CpuCount = 2, Seed = parsed.GetValue(seed) is { } s ? MachineArguments.Seed(s) : 1 };
             ReadOnlyMemory<byte> busybox = BootImage.ReadFile(LinuxFiles.Busybox(terminal));
             var results = new List<ObservationResult>();
             foreach (Workload workload in chosen)
+            {
+                string kernel = LinuxFiles.Kernel(workload.Flavour, terminal);
                 foreach (Control control in broken)
                     foreach (FetchProfile rule in rules)
                     {
                         terminal.Error.WriteLine($"emu: {workload.Name}, {control.Name}, {rule.Name}");
                         results.Add(new Observation(workload, control, rule, number ?? (rule.IsCoherent ? workload.Rounds : workload.ModelledRounds)).Run(terminal, kernel, busybox.Span, machine));
                     }
+            }
             if (parsed.GetValue(json))
                 JsonOutput.Write(terminal, [.. results], JsonShapes.Default.ObservationResultArray);
             else

@@ -5,12 +5,15 @@ namespace Emu.Cli;
 
 /// <summary>
 /// A script for the guest's shell during which Linux patches its own code: a file of tools/emu/Linux/workloads, which is part of the program. Its comments say what it does,
-/// <c># append TEXT</c> what the kernel's command line needs, <c># caught CONTROL</c> which controls must not come out clean, <c># expect FUNCTION = NUMBER</c> how often it runs a function: ROUNDS stands for the number of
+/// <c># append TEXT</c> what the kernel's command line needs, <c># flavour NAME</c> and <c># module NAME</c> which of Debian's kernels, and which of its modules shall lie in /modules, <c># megabytes NUMBER</c> how much RAM (256 unless it says so), <c># caught CONTROL</c> which controls must not come out clean, <c># expect FUNCTION = NUMBER</c> how often it runs a function: ROUNDS stands for the number of
 /// rounds, <c>hits</c> for what the script prints as <c>hits=NUMBER</c>, <c>2*hits</c> for twice that.
 /// </summary>
 internal sealed class Workload
 {
     private const string Append = "# append ";
+    private const string OfFlavour = "# flavour ";
+    private const string Module = "# module ";
+    private const string OfMegabytes = "# megabytes ";
     private const string Expect = "# expect ";
     private const string Caught = "# caught ";
 
@@ -30,9 +33,13 @@ internal sealed class Workload
         ModelledRounds = modelledRounds;
         string[] lines = text.Split('\n');
         Description = lines[0][2..];
-        KernelArguments = string.Join(' ', lines.Where(l => l.StartsWith(Append, StringComparison.Ordinal)).Select(l => l[Append.Length..]));
-        MustBeCaught = [.. lines.Where(l => l.StartsWith(Caught, StringComparison.Ordinal)).Select(l => l[Caught.Length..])];
-        Expectations = [.. lines.Where(l => l.StartsWith(Expect, StringComparison.Ordinal)).Select(l => l[Expect.Length..].Split(" = ")).Select(p => (p[0], p[1]))];
+        string[] Said(string word) => [.. lines.Where(l => l.StartsWith(word, StringComparison.Ordinal)).Select(l => l[word.Length..])];
+        KernelArguments = string.Join(' ', Said(Append));
+        Flavour = Said(OfFlavour).SingleOrDefault() ?? LinuxFiles.SmallFlavour;
+        Modules = Said(Module);
+        Megabytes = Said(OfMegabytes) is [var number] ? uint.Parse(number, CultureInfo.InvariantCulture) : 256;
+        MustBeCaught = Said(Caught);
+        Expectations = [.. Said(Expect).Select(l => l.Split(" = ")).Select(p => (p[0], p[1]))];
     }
 
     public string Name { get; }
@@ -42,6 +49,15 @@ internal sealed class Workload
 
     /// <summary>What it needs on the kernel's command line.</summary>
     public string KernelArguments { get; }
+
+    /// <summary>Debian's flavour of the kernel.</summary>
+    public string Flavour { get; }
+
+    /// <summary>Modules of its package that the script loads.</summary>
+    public IReadOnlyList<string> Modules { get; }
+
+    /// <summary>RAM, in MiB.</summary>
+    public uint Megabytes { get; }
 
     /// <summary>Controls that must not come out clean.</summary>
     public IReadOnlyList<string> MustBeCaught { get; }
@@ -57,7 +73,7 @@ internal sealed class Workload
 
     /// <summary>All of them.</summary>
     public static IReadOnlyList<Workload> All { get; } =
-        [Read("toggles", 200, 200), Read("preemption", 4, 2), Read("tracepoint", 4, 2), Read("kprobe", 50, 20), Read("ftrace", 2, 1), Read("polling", 4, 4)];
+        [Read("toggles", 200, 200), Read("preemption", 4, 2), Read("tracepoint", 4, 2), Read("kprobe", 50, 20), Read("ftrace", 2, 1), Read("polling", 4, 4), Read("module", 20, 4)];
 
     /// <summary>The script, and behind it a look at the kernel's log.</summary>
     public string Script(int rounds) =>
