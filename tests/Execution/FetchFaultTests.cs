@@ -1,4 +1,6 @@
 using Emu.Cpus;
+using Emu.Execution;
+using Emu.Fetch;
 using Xunit;
 using static Emu.Tests.Execution.CodeMode;
 
@@ -132,4 +134,28 @@ public sealed unsafe class FetchFaultTests
         b.Run([0x0F, 0x0B], Page - 2, halt: false).ExpectFault(Vector.InvalidOpcode, ip: b.Start + Page - 2);
         b.Run([0xF0, 0x90], Page - 2, halt: false).ExpectFault(Vector.InvalidOpcode, ip: b.Start + Page - 2);
     }, cpl);
+
+    /// <summary>The prefetch queue goes on at 0 behind the last address, by whichever units it is filled.</summary>
+    [Fact]
+    public void FetchEvents_ThroughZero_FillTheQueue()
+    {
+        const ulong topPage = 0x10_0000; // FaultBench has it at the end of the address space.
+        Span<ulong> units = stackalloc ulong[4];
+        foreach (FetchProfile profile in FetchProfiles.All)
+        {
+            if (profile.Depth == 0)
+                continue;
+            using var b = new FaultBench(Long, Engine.Modelled, profile: profile);
+            ModelledCpu agent = b.Machine.Agents[0];
+            b.Write(topPage + 0xFFD, 0x90, 0x90, 0xB0);
+            b.Write(0, 0x77, 0x90, 0x90, 0xF4);
+            b.S->Rip = ulong.MaxValue - 2;
+            for (int events = 0; events < 128 && agent.FetchCandidates(units) != 0; events++)
+                Assert.True(agent.Fetch(units[0]), profile.Name);
+            Assert.InRange(agent.Queue.Ready, 5, 128);
+            for (int i = 0; i < 3; i++)
+                Assert.True(agent.Execute(out bool retired) && retired, profile.Name);
+            Assert.Equal((profile.Name, 1UL, 0x77UL), (profile.Name, b.S->Rip, b.S->Registers[0] & 0xFF));
+        }
+    }
 }
