@@ -3,8 +3,15 @@ namespace Emu.Bench;
 /// <summary>Where the programs and images that are measured lie.</summary>
 internal static class Programs
 {
-    /// <summary>The emu executable, built beside this one.</summary>
-    public static string Emu => Path.Combine(AppContext.BaseDirectory, "emu");
+    /// <summary>The emu executable as users run it, of the same configuration: the one that lies beside this program is not compiled ahead of time.</summary>
+    public static string Emu
+    {
+        get
+        {
+            var folder = new DirectoryInfo(AppContext.BaseDirectory);
+            return Path.GetFullPath(Path.Combine(folder.FullName, "..", "..", "..", "..", "emu", "bin", folder.Parent!.Name, folder.Name, "emu"));
+        }
+    }
 
     /// <summary>An image of the repository: found upwards from here.</summary>
     public static string Image(string name)
