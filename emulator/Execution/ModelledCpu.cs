@@ -82,15 +82,7 @@ public sealed unsafe class ModelledCpu : IDisposable
     public bool WantsToFetch => _flushed || Queue.Start != LinearRip || Queue.IsHalfEmpty;
 
     /// <summary>True when its queue holds bytes that memory holds no more.</summary>
-    public bool HoldsStaleBytes()
-    {
-        if (_flushed || Queue.Start != LinearRip)
-            return false;
-        for (int i = 0; i < Queue.Ready; i++)
-            if (Queue.Bytes[i] != *Cpu.Memory.Pointer(Queue.PhysicalOf(Queue.Start + (ulong)i)))
-                return true;
-        return false;
-    }
+    public bool HoldsStaleBytes() => !_flushed && Queue.Start == LinearRip && !MatchesEach(Queue.Ready);
 
     /// <summary>Units that a fetch event may read now, by linear address.</summary>
     public int FetchCandidates(Span<ulong> units)
@@ -381,6 +373,12 @@ public sealed unsafe class ModelledCpu : IDisposable
             uint equal = Vector128.Equals(Vector128.Load(Queue.Bytes), Vector128.Load(memory)).ExtractMostSignificantBits();
             return (~equal & ((1u << length) - 1)) == 0;
         }
+        return MatchesEach(length);
+    }
+
+    /// <summary>The same of any number of bytes, which may lie in two pages.</summary>
+    private bool MatchesEach(int length)
+    {
         for (int i = 0; i < length; i++)
             if (Queue.Bytes[i] != *Cpu.Memory.Pointer(Queue.PhysicalOf(Queue.Start + (ulong)i)))
                 return false;
