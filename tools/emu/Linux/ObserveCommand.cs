@@ -53,7 +53,7 @@ public static class ObserveCommand
             return results.TrueForAll(r => r.IsExpected) ? ExitCode.Success : ExitCode.Failure;
         });
         return command.WithExamples(
-            ("emu observe", "all workloads, under coherent, p6, intel and amd, as Linux is and with two controls; takes an hour"),
+            ("emu observe", "all workloads, under coherent, p6, intel and amd, as Linux is and with two controls; takes more than an hour"),
             ("emu observe toggles --profile coherent", "200 toggles of a static key under load, at full speed, by the rule of intel"),
             ("emu observe polling --profile p6 --control no-core", "where the IRET of the IPI does not hide that do_sync_core does nothing"));
     }
