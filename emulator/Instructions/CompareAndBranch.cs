@@ -53,8 +53,8 @@ public static unsafe class CompareAndBranch
         });
     }
 
-    /// <summary>Names all of them for a compiler ahead of time, see <see cref="Handlers.Name{F, M}"/>; never called.</summary>
-    internal static void NameAll()
+    /// <summary>Names those that guests use most for a compiler ahead of time, see <see cref="Handlers.Name{F, M}"/>; never called.</summary>
+    internal static void NameCommon()
     {
         Name<Compare>();
         Name<Test>();
